@@ -1,0 +1,2 @@
+/** What the doctor says: its document, on a terminal and as a page. */
+export * from './document.ts'
