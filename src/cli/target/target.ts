@@ -1,0 +1,342 @@
+/**
+ * Target: a command of the user's, running under observation.
+ *
+ *   start ──▶ listening ──▶ beginPhase … takePhase ──▶ … ──▶ stop
+ *     │            │
+ *     └─ TARGET_*  └─ exits or crashes: `exited` tells; what was counted until then is still taken
+ *
+ * Many processes may stand behind one command (npm, a shell, the server, its workers). Each that is
+ * Node has an agent of its own; what they count is merged exactly, and those that opened no server
+ * and loaded no library of interest are never spoken of.
+ *
+ * Whatever happens, nothing is left: neither a process nor the private folder. `stop` awaits that,
+ * `killNow` does what can be done while the doctor itself is exiting.
+ */
+import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type {
+  CrashFacts,
+  DatabaseFacts,
+  DiscoveredRoute,
+  ListeningFacts,
+  ModuleFacts,
+} from '../../core/agent-wire.ts'
+import { HastenError } from '../../core/errors.ts'
+import { type DatabaseAway, routesOf } from './agent-link.ts'
+import { AgentServer } from './agent-server.ts'
+import { bundledInto } from './bundle.ts'
+import { PrivateFolder } from './private-folder.ts'
+import { type Exit, type OutputStream, ProcessGroup } from './process-group.ts'
+import { notFound, opaque, portInUse, startFailure } from './start-failure.ts'
+
+export interface TargetOptions {
+  /** Default: the doctor's own. */
+  readonly cwd?: string
+  /** Default: the doctor's own. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Default: 30,000. */
+  readonly readyTimeoutMs?: number
+  /** Between SIGTERM and SIGKILL. Default: 5,000. */
+  readonly graceMs?: number
+  /** Stops the start. What was started is stopped, and the signal's reason thrown. */
+  readonly signal?: AbortSignal
+  /** Each line of the command's output. Without it the last 200 are kept for error messages. */
+  readonly onLine?: (stream: OutputStream, line: string) => void
+}
+
+export interface Listening extends ListeningFacts {
+  readonly pid: number
+}
+
+export interface Database extends DatabaseFacts {
+  /** On this machine, judged by its address: 127.0.0.0/8, ::1, localhost or a Unix socket. */
+  readonly isLoopback: boolean
+  /** Why it cannot be reached, where a connect failed: `ECONNREFUSED`. */
+  readonly away?: string
+}
+
+export interface Seen {
+  readonly modules: readonly ModuleFacts[]
+  /** No library that we can look into was loaded: only HTTP itself is visible. */
+  readonly nothingHooked: boolean
+}
+
+export interface TargetExit extends Exit {
+  /** What an agent saw of the error that ended it, else the last lines of its standard error. */
+  readonly crash?: string
+}
+
+const ASK_MS = 5_000
+/** After the first server listens: others of the same application follow within moments. */
+const SETTLE_MS = 150
+/** After a port was found in use: some applications try the next one. */
+const NEXT_PORT_MS = 3_000
+
+export class Target {
+  /** Resolves when the command has exited; never rejects. */
+  readonly exited: Promise<TargetExit>
+  readonly #group: ProcessGroup
+  readonly #server: AgentServer
+  readonly #folder: PrivateFolder
+  readonly #graceMs: number
+  #stopping: Promise<void> | undefined
+
+  /** Resolves when it listens, rejects with a HastenError TARGET_* otherwise. */
+  static async start(command: readonly string[], options: TargetOptions = {}): Promise<Target> {
+    const { readyTimeoutMs = 30_000, graceMs = 5_000, signal } = options
+    const cwd = resolve(options.cwd ?? process.cwd())
+    const [executable, ...args] = command
+    if (executable === undefined) {
+      throw new HastenError(
+        'OPTION_INVALID',
+        'command must name what to start: hasten doctor -- node server.js',
+      )
+    }
+    signal?.throwIfAborted()
+    assertFolder(cwd)
+
+    const folder = new PrivateFolder()
+    const server = new AgentServer(folder.socket)
+    await server.open()
+    const group = new ProcessGroup(executable, args, {
+      cwd,
+      env: observedEnv(options.env ?? process.env, folder.socket),
+      onLine: options.onLine ?? (() => {}),
+    })
+    const target = new Target(group, server, folder, graceMs)
+    try {
+      await group.spawned.catch((error: unknown) => {
+        throw notFound(command, cwd, error)
+      })
+      await target.#ready(command, readyTimeoutMs, signal)
+      return target
+    } catch (error) {
+      await target.stop()
+      throw error
+    }
+  }
+
+  private constructor(
+    group: ProcessGroup,
+    server: AgentServer,
+    folder: PrivateFolder,
+    graceMs: number,
+  ) {
+    this.#group = group
+    this.#server = server
+    this.#folder = folder
+    this.#graceMs = graceMs
+    this.exited = group.exited.then((exit) => this.#describe(exit))
+  }
+
+  /** Pid of the command itself. */
+  get pid(): number {
+    return this.#group.pid ?? 0
+  }
+
+  /** TCP servers for HTTP of living processes, in order of appearance. */
+  get listening(): readonly Listening[] {
+    return this.#server.living.flatMap((link) =>
+      link.listening
+        .filter(({ port }) => port > 0)
+        .map((each) => ({ ...each, pid: link.hello?.pid ?? 0 })),
+    )
+  }
+
+  /** Last lines of its output, at most 200 of each stream. */
+  output(stream: OutputStream): string[] {
+    return this.#group[stream].last()
+  }
+
+  /** As far as the frameworks tell; asks again, since routes may be added while it runs. */
+  async routes(): Promise<DiscoveredRoute[]> {
+    await Promise.all(
+      this.#server.living.map(async (link) => {
+        const answer = await link.ask({ ask: 'routes' }, ASK_MS)
+        if (answer !== undefined) link.routes = routesOf(answer)
+      }),
+    )
+    const routes = this.#server.known.flatMap((link) => link.routes)
+    return uniqueBy(routes, ({ method, pattern }) => `${method} ${pattern}`)
+  }
+
+  /** Databases that the application has connected to, or tried to. */
+  databases(): Database[] {
+    const away = new Map(this.databasesAway().map((each) => [keyOf(each), each.code]))
+    const all = this.#server.known.flatMap((link) => [...link.databases, ...link.databasesAway])
+    return uniqueBy(all, keyOf).map(({ host, port, database }) => {
+      const code = away.get(keyOf({ host, port, database }))
+      return {
+        host,
+        port,
+        database,
+        isLoopback: isLoopback(host),
+        ...(code === undefined ? {} : { away: code }),
+      }
+    })
+  }
+
+  /** Databases that refused or could not be found. */
+  databasesAway(): DatabaseAway[] {
+    return uniqueBy(
+      this.#server.known.flatMap((link) => link.databasesAway),
+      keyOf,
+    )
+  }
+
+  seen(): Seen {
+    const modules = uniqueBy(
+      this.#server.known.flatMap((link) => link.modules),
+      ({ path }) => path,
+    )
+    return { modules, nothingHooked: modules.length === 0 }
+  }
+
+  /** SIGTERM, grace, SIGKILL of everything it started; returns when nothing is left. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  /** For the doctor's own `exit` event: synchronous, no grace. */
+  killNow(): void {
+    this.#group.killNow(this.#strays())
+    this.#folder.remove()
+  }
+
+  async #stop(): Promise<void> {
+    const left = await this.#group.stop(this.#graceMs, this.#strays())
+    this.#server.close()
+    this.#folder.remove()
+    if (left.length === 0) return
+    throw new HastenError(
+      'TARGET_LEFT',
+      `process ${left.join(', ')} did not end after SIGKILL. End it yourself: kill -9 ${left.join(' ')}`,
+    )
+  }
+
+  /** Observed processes that may have left the group. A closed link's pid may be another's by now. */
+  #strays(): number[] {
+    return this.#server.living.flatMap((link) => (link.hello ? [link.hello.pid] : []))
+  }
+
+  async #ready(
+    command: readonly string[],
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const started = performance.now()
+    let deadline = started + timeoutMs
+    for (;;) {
+      if (this.listening.length > 0) break
+      const exit = this.#group.exit
+      const isLate = performance.now() >= deadline
+      if (exit !== undefined || isLate) {
+        throw startFailure({
+          command,
+          group: this.#group,
+          links: this.#server.known,
+          waitedMs: timeoutMs,
+          ...(exit === undefined ? {} : { exit }),
+        })
+      }
+      if (portInUse({ links: this.#server.known, group: this.#group }) !== undefined) {
+        deadline = Math.min(deadline, performance.now() + NEXT_PORT_MS)
+      }
+      await this.#news(deadline - performance.now(), signal)
+      signal?.throwIfAborted()
+    }
+    await this.#settled(signal)
+    this.#assertTransparent()
+  }
+
+  /** Until no further server has appeared for a moment. */
+  async #settled(signal: AbortSignal | undefined): Promise<void> {
+    for (let count = -1; count !== this.listening.length; ) {
+      count = this.listening.length
+      await this.#news(SETTLE_MS, signal, () => this.listening.length !== count)
+      signal?.throwIfAborted()
+    }
+  }
+
+  /** Resolves on news of any process, on exit, on abort, or after the limit; never rejects. */
+  #news(limitMs: number, signal?: AbortSignal, isNews: () => boolean = () => true): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer)
+        unwatch()
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      const timer = setTimeout(done, Math.max(0, limitMs))
+      const unwatch = this.#server.watch(() => {
+        if (isNews()) done()
+      })
+      signal?.addEventListener('abort', done, { once: true })
+      void this.#group.exited.then(done)
+    })
+  }
+
+  #assertTransparent(): void {
+    if (!this.seen().nothingHooked) return
+    for (const { hello } of this.#server.living.filter((link) => link.listening.length > 0)) {
+      const libraries = hello === undefined || hello.main === '' ? [] : bundledInto(hello.main)
+      if (libraries.length > 0) throw opaque(hello?.main ?? '', libraries)
+    }
+  }
+
+  #describe(exit: Exit): TargetExit {
+    const seen = this.#server.known.map((link) => link.crash).find((each) => each !== undefined)
+    const isClean = exit.code === 0 || this.#stopping !== undefined
+    const words = this.#group.stderr.last(20).join('\n').trim()
+    const crash = seen === undefined ? (isClean ? '' : words) : crashText(seen)
+    return crash === '' ? exit : { ...exit, crash }
+  }
+}
+
+function crashText({ name, message, stack }: CrashFacts): string {
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line))
+  return [`${name}: ${message}`, ...frames].join('\n')
+}
+
+function observedEnv(env: NodeJS.ProcessEnv, socket: string): NodeJS.ProcessEnv {
+  // The agent imports the hooks itself: one URL, and they are in place before the application.
+  const agent = pathToFileURL(
+    fileURLToPath(new URL('../../observe/agent/index.js', import.meta.url)),
+  )
+  const options = [env['NODE_OPTIONS'] ?? '', `--import ${agent.href}`].join(' ').trim()
+  return {
+    ...env,
+    NODE_OPTIONS: options,
+    HASTEN_AGENT: socket,
+    // Hashes of values must be comparable between the processes of one run, and of no other.
+    HASTEN_SALT: randomBytes(16).toString('hex'),
+  }
+}
+
+function assertFolder(cwd: string): void {
+  // spawn reports a missing folder as ENOENT of the command, which sends the reader astray.
+  if (statSync(cwd, { throwIfNoEntry: false })?.isDirectory() === true) return
+  throw new HastenError('TARGET_NOT_FOUND', `the folder to start in does not exist: ${cwd}.`)
+}
+
+function isLoopback(host: string): boolean {
+  const name = host.toLowerCase().replace(/^\[|\]$/g, '')
+  return (
+    name === '' ||
+    name === 'localhost' ||
+    name.startsWith('/') ||
+    name === '::1' ||
+    /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/.test(name)
+  )
+}
+
+function keyOf({ host, port, database }: DatabaseFacts): string {
+  return `${host}\0${port}\0${database}`
+}
+
+function uniqueBy<T>(list: readonly T[], key: (value: T) => string): T[] {
+  return [...new Map(list.map((each) => [key(each), each])).values()]
+}
