@@ -65,7 +65,7 @@ export interface Shares {
 }
 
 /** Columns of every picture of shares, in the order in which they are drawn. */
-export const shareNames = [
+export const shareNames: readonly (keyof Shares)[] = [
   'db',
   'poolWait',
   'connect',
@@ -74,7 +74,7 @@ export const shareNames = [
   'cpu',
   'serialise',
   'other',
-] as const satisfies readonly (keyof Shares)[]
+]
 
 export interface RouteReport {
   /** Pattern, `/users/:id`. */
