@@ -48,7 +48,7 @@ if (parentPort !== null) {
   )
   caller.on('message', () => generator.abort())
 
-  generator.finished.then((totals) => {
+  void generator.finished.then((totals) => {
     clearInterval(progress)
     Atomics.store(flags, 1, 1)
     Atomics.notify(flags, 1)
