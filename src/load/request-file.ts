@@ -205,7 +205,7 @@ class Line {
   #route(): string | undefined {
     const value = this.#value('route')
     if (value === undefined) return undefined
-    if (typeof value !== 'string' || value.trim() === '' || /[\u0000-\u001f\u007f]/.test(value)) {
+    if (typeof value !== 'string' || value.trim() === '' || /\p{Cc}/u.test(value)) {
       throw this.#bad('route', 'must be a name without control characters', value)
     }
     return value
