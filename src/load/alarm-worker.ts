@@ -21,9 +21,10 @@ import { threadNow } from './thread-clock.ts'
 const GRAIN_MS = 0.25
 
 export interface AlarmData {
-  /** [0]: 1 while a ring is unheard; [1]: 1 to stop. */
+  /** [0]: 1 while a ring is unheard; [1]: 1 to stop; [2]: 1 once `start` is set. */
   readonly flags: Int32Array
-  readonly startMs: number
+  /** [0]: moment of the start, on the clock of all threads. */
+  readonly start: Float64Array
   readonly kind: ArrivalKind
   readonly ratePerSecond: number
   readonly windowMs: number
@@ -31,8 +32,12 @@ export interface AlarmData {
 }
 
 const data = workerData as AlarmData
-const { flags, startMs } = data
+const { flags, start } = data
 const arrivals = new Arrivals(data.kind, data.ratePerSecond, data.windowMs, data.seed)
+
+parentPort?.postMessage('ready')
+Atomics.wait(flags, 2, 0)
+const startMs = start[0] as number
 
 while (Atomics.load(flags, 1) === 0) {
   const dueMs = arrivals.peek()
@@ -44,6 +49,6 @@ while (Atomics.load(flags, 1) === 0) {
   }
   const heardMs = threadNow() - startMs
   while (arrivals.peek() <= heardMs) arrivals.take()
-  if (Atomics.exchange(flags, 0, 1) === 0) parentPort?.postMessage(0)
+  if (Atomics.exchange(flags, 0, 1) === 0) parentPort?.postMessage('ring')
   Atomics.wait(flags, 1, 0, GRAIN_MS)
 }

@@ -21,16 +21,13 @@ export type GeneratorTell =
 if (parentPort !== null) {
   const caller = parentPort
   const plan = workerData as GeneratorPlan
-  const flags = new Int32Array(new SharedArrayBuffer(8))
   const tell = (message: GeneratorTell) => caller.postMessage(message)
-
-  // The alarm needs some milliseconds to start; nothing is due before it is there.
-  const startMs = threadNow() + 100
-  const generator = new Generator(plan, startMs)
+  const flags = new Int32Array(new SharedArrayBuffer(12))
+  const start = new Float64Array(new SharedArrayBuffer(8))
   const alarm = new Worker(siblingUrl('./alarm-worker', import.meta.url), {
     workerData: {
       flags,
-      startMs,
+      start,
       kind: plan.arrivals,
       ratePerSecond: plan.ratePerSecond,
       windowMs: plan.windowMs,
@@ -38,21 +35,37 @@ if (parentPort !== null) {
     } satisfies AlarmData,
     execArgv: [],
   })
-  alarm.on('message', () => {
-    Atomics.store(flags, 0, 0)
-    generator.run()
-  })
-  const progress = setInterval(
-    () => tell({ tell: 'progress', progress: generator.progress() }),
-    PROGRESS_MS,
-  )
-  caller.on('message', () => generator.abort())
+  const raise = (flag: number) => {
+    Atomics.store(flags, flag, 1)
+    Atomics.notify(flags, flag)
+  }
 
-  void generator.finished.then((totals) => {
-    clearInterval(progress)
-    Atomics.store(flags, 1, 1)
-    Atomics.notify(flags, 1)
-    tell({ tell: 'finished', totals })
-    caller.close()
+  let generator: Generator | undefined
+  let isAborted = false
+  caller.on('message', () => {
+    isAborted = true
+    generator?.abort()
+  })
+
+  // Nothing is due before the alarm is there to ring for it.
+  alarm.once('message', () => {
+    start[0] = threadNow()
+    const sender = new Generator(plan, start[0])
+    generator = sender
+    alarm.on('message', () => {
+      Atomics.store(flags, 0, 0)
+      sender.run()
+    })
+    raise(2)
+    const progress = setInterval(() => {
+      tell({ tell: 'progress', progress: sender.progress() })
+    }, PROGRESS_MS)
+    void sender.finished.then((totals) => {
+      clearInterval(progress)
+      raise(1)
+      tell({ tell: 'finished', totals })
+      caller.close()
+    })
+    if (isAborted) sender.abort()
   })
 }
