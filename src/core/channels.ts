@@ -4,10 +4,59 @@
  * A part never calls another. It publishes; timing, the dashboard or the user's own code subscribes.
  * With nobody listening a publication costs one branch: test `hasSubscribers` before building the
  * message.
+ *
+ * Node turns what a subscriber throws into an uncaught exception, one tick later: somebody's broken
+ * dashboard would take the application down. On our channels a subscriber that throws is reported
+ * once as a process warning (`HastenWarning`), and the application does not notice.
  */
-import { channel } from 'node:diagnostics_channel'
+import { type Channel, channel, type ChannelListener } from 'node:diagnostics_channel'
 
-export const channels = {
+const guarded = Symbol.for('hasten.channel.guarded')
+
+export const channels: { readonly request: Channel } = {
   /** A finished `Timeline`. Read it within the callback; it is not kept. */
-  request: channel('hasten:request'),
-} as const
+  request: withGuardedSubscribers(channel('hasten:request')),
+}
+
+function withGuardedSubscribers(target: Channel & { [guarded]?: true }): Channel {
+  // Two copies of the package share Node's channel: one guard is enough.
+  if (target[guarded]) return target
+  const { subscribe, unsubscribe } = target
+  const guards = new WeakMap<ChannelListener, ChannelListener>()
+  // Own properties: `diagnostics_channel.subscribe(name, fn)` comes through them as well.
+  Object.defineProperties(target, {
+    [guarded]: { value: true },
+    subscribe: {
+      value(this: Channel, listener: ChannelListener) {
+        let guard = guards.get(listener)
+        if (guard === undefined) guards.set(listener, (guard = guardOf(listener)))
+        return subscribe.call(this, guard)
+      },
+    },
+    unsubscribe: {
+      value(this: Channel, listener: ChannelListener) {
+        return unsubscribe.call(this, guards.get(listener) ?? listener)
+      },
+    },
+  })
+  return target
+}
+
+function guardOf(listener: ChannelListener): ChannelListener {
+  let hasWarned = false
+  return (message, name) => {
+    try {
+      listener(message, name)
+    } catch (error) {
+      if (hasWarned) return
+      hasWarned = true
+      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      process.emitWarning(
+        `a subscriber of ${String(name)} threw, and goes on being called: ${reason}`,
+        {
+          type: 'HastenWarning',
+        },
+      )
+    }
+  }
+}
