@@ -121,10 +121,11 @@ export type Tell =
     }
 
 export type Ask =
-  | { readonly ask: 'begin'; readonly deepEvery: number }
-  | { readonly ask: 'take' }
+  /** Sets how often a request is deep; with `reset` totals start from 0 again. */
+  | { readonly ask: 'begin'; readonly deepEvery: number; readonly reset: boolean }
+  /** Answer: ProcessTotals. `brief`: without requests, for a look in passing. */
+  | { readonly ask: 'take'; readonly brief: boolean }
   | { readonly ask: 'routes' }
-  | { readonly ask: 'statements' }
   | { readonly ask: 'request'; readonly traceId: string; readonly waitMs: number }
   | { readonly ask: 'profile-start' }
   | { readonly ask: 'profile-stop' }

@@ -21,25 +21,31 @@ export const channels: { readonly request: Channel } = {
 function withGuardedSubscribers(target: Channel & { [guarded]?: true }): Channel {
   // Two copies of the package share Node's channel: one guard is enough.
   if (target[guarded]) return target
-  const { subscribe, unsubscribe } = target
   const guards = new WeakMap<ChannelListener, ChannelListener>()
+  const ours = new WeakSet<ChannelListener>()
   // Own properties: `diagnostics_channel.subscribe(name, fn)` comes through them as well.
   Object.defineProperties(target, {
     [guarded]: { value: true },
     subscribe: {
       value(this: Channel, listener: ChannelListener) {
-        let guard = guards.get(listener)
+        let guard = ours.has(listener) ? listener : guards.get(listener)
         if (guard === undefined) guards.set(listener, (guard = guardOf(listener)))
-        return subscribe.call(this, guard)
+        ours.add(guard)
+        // A channel changes its prototype with the first subscriber, and calls itself again.
+        return prototypeOf(this).subscribe.call(this, guard)
       },
     },
     unsubscribe: {
       value(this: Channel, listener: ChannelListener) {
-        return unsubscribe.call(this, guards.get(listener) ?? listener)
+        return prototypeOf(this).unsubscribe.call(this, guards.get(listener) ?? listener)
       },
     },
   })
   return target
+}
+
+function prototypeOf(target: Channel): Channel {
+  return Object.getPrototypeOf(target) as Channel
 }
 
 function guardOf(listener: ChannelListener): ChannelListener {

@@ -14,6 +14,7 @@ import {
   type CrashFacts,
   type DatabaseFacts,
   type DiscoveredRoute,
+  type FinalFacts,
   type HelloFacts,
   type ListeningFacts,
   maxLineBytes,
@@ -44,6 +45,8 @@ export class AgentLink {
   readonly databasesAway: DatabaseAway[] = []
   routes: readonly DiscoveredRoute[] = []
   crash: CrashFacts | undefined
+  /** What it counted in its last moment, where it exited by itself. Set when the link ends. */
+  final: FinalFacts | undefined
   readonly #socket: Socket
   readonly #events: AgentLinkEvents
   readonly #lines: JsonLines

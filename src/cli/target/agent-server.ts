@@ -5,36 +5,45 @@
  * databases, a crash) and its last totals lie in a file. Bound: 4,096 processes in a run; later ones
  * are turned away, which they do not notice.
  */
-import { chmodSync } from 'node:fs'
+import { chmodSync, readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
-import { AgentLink } from './agent-link.ts'
+import { type FinalFacts, finalName } from '../../core/agent-wire.ts'
+import { AgentLink, crashOf } from './agent-link.ts'
+import type { PrivateFolder } from './private-folder.ts'
 
 const MAX_LINKS = 4_096
 
 export class AgentServer {
   readonly links: AgentLink[] = []
   readonly #server: Server
-  readonly #path: string
+  readonly #folder: PrivateFolder
   readonly #watchers = new Set<() => void>()
 
-  constructor(path: string) {
-    this.#path = path
+  constructor(folder: PrivateFolder) {
+    this.#folder = folder
     this.#server = createServer((socket) => {
       if (this.links.length >= MAX_LINKS) {
         socket.destroy()
         return
       }
-      const changed = () => this.#changed()
-      this.links.push(new AgentLink(socket, { onNews: changed, onEnd: changed }))
+      const link = new AgentLink(socket, {
+        onNews: () => this.#changed(),
+        onEnd: (ended) => {
+          ended.final = this.#finalOf(ended)
+          ended.crash ??= ended.final?.crash
+          this.#changed()
+        },
+      })
+      this.links.push(link)
     })
   }
 
   async open(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
-      this.#server.listen(this.#path, resolve)
+      this.#server.listen(this.#folder.socket, resolve)
     })
-    chmodSync(this.#path, 0o600)
+    chmodSync(this.#folder.socket, 0o600)
   }
 
   /** Links that have said who they are. */
@@ -55,6 +64,23 @@ export class AgentServer {
   close(): void {
     this.#server.close()
     for (const link of this.links) link.close()
+  }
+
+  /** It was written before the socket closed, or never will be. */
+  #finalOf({ hello }: AgentLink): FinalFacts | undefined {
+    if (hello === undefined) return undefined
+    try {
+      const file = this.#folder.file(finalName(hello.pid, hello.thread))
+      const facts = JSON.parse(readFileSync(file, 'utf8')) as Partial<FinalFacts>
+      const crash = crashOf(facts.crash)
+      return {
+        code: Number(facts.code ?? 0),
+        ...(crash === undefined ? {} : { crash }),
+        ...(facts.totals === undefined ? {} : { totals: facts.totals }),
+      }
+    } catch {
+      return undefined
+    }
   }
 
   #changed(): void {

@@ -22,13 +22,25 @@ import type {
   DiscoveredRoute,
   ListeningFacts,
   ModuleFacts,
+  ProfileFacts,
 } from '../../core/agent-wire.ts'
 import { HastenError } from '../../core/errors.ts'
-import { type DatabaseAway, routesOf } from './agent-link.ts'
+import type {
+  BlockFacts,
+  Phase,
+  PlanFacts,
+  RequestFacts,
+  StatementFacts,
+} from '../../core/facts.ts'
+import { type AgentLink, type DatabaseAway, routesOf } from './agent-link.ts'
 import { AgentServer } from './agent-server.ts'
+import { findBlocks } from './block-finder.ts'
 import { bundledInto } from './bundle.ts'
+import { readProfile } from './cpu-profile.ts'
 import { PrivateFolder } from './private-folder.ts'
 import { type Exit, type OutputStream, ProcessGroup } from './process-group.ts'
+import { type PhaseOptions, Phases } from './phases.ts'
+import { SourcePlaces } from './source-place.ts'
 import { notFound, opaque, portInUse, startFailure } from './start-failure.ts'
 
 export interface TargetOptions {
@@ -69,6 +81,11 @@ export interface TargetExit extends Exit {
 }
 
 const ASK_MS = 5_000
+/** A profile of a minute is serialised and sent by the busy process itself. */
+const PROFILE_MS = 30_000
+const EXPLAIN_MS = 60_000
+/** The package's own code, which is nobody's application. */
+const OURS = fileURLToPath(new URL('../../', import.meta.url))
 /** After the first server listens: others of the same application follow within moments. */
 const SETTLE_MS = 150
 /** After a port was found in use: some applications try the next one. */
@@ -81,6 +98,7 @@ export class Target {
   readonly #server: AgentServer
   readonly #folder: PrivateFolder
   readonly #graceMs: number
+  readonly #phases: Phases
   #stopping: Promise<void> | undefined
 
   /** Resolves when it listens, rejects with a HastenError TARGET_* otherwise. */
@@ -98,7 +116,7 @@ export class Target {
     assertFolder(cwd)
 
     const folder = new PrivateFolder()
-    const server = new AgentServer(folder.socket)
+    const server = new AgentServer(folder)
     await server.open()
     const group = new ProcessGroup(executable, args, {
       cwd,
@@ -128,6 +146,7 @@ export class Target {
     this.#server = server
     this.#folder = folder
     this.#graceMs = graceMs
+    this.#phases = new Phases(server)
     this.exited = group.exited.then((exit) => this.#describe(exit))
   }
 
@@ -194,6 +213,89 @@ export class Target {
     return { modules, nothingHooked: modules.length === 0 }
   }
 
+  /** What a reader must know of the numbers: a process that was killed, or did not answer. */
+  get warnings(): readonly string[] {
+    return this.#phases.warnings
+  }
+
+  /** Totals of all processes start from 0. */
+  beginPhase(options: PhaseOptions = {}): Promise<void> {
+    return this.#phases.begin(options)
+  }
+
+  /** What was counted since `beginPhase`, by processes that have exited in between too. */
+  takePhase(): Promise<Phase> {
+    return this.#phases.take()
+  }
+
+  /** Every statement that a phase has met so far. */
+  statements(): StatementFacts[] {
+    return this.#phases.statements
+  }
+
+  /**
+   * The one request that carried this trace id, once it has ended. Before its phase only those that
+   * are asked for before they end; in a phase where every request is deep also later.
+   */
+  async request(traceId: string, limitMs: number = ASK_MS): Promise<RequestFacts | undefined> {
+    const question = { ask: 'request', traceId, waitMs: limitMs } as const
+    const links = this.#server.living
+    const answers = links.map(async (link) => {
+      const facts = await link.ask(question, limitMs + 500)
+      return facts === undefined || facts === null ? Promise.reject() : (facts as RequestFacts)
+    })
+    const found = await Promise.any(answers).catch(() => undefined)
+    if (found !== undefined) return found
+    // It may have brought its process down.
+    const last = this.#server.known.flatMap((link) => link.final?.totals?.requests ?? [])
+    return last.find((request) => request.traceId === traceId)
+  }
+
+  /** Starts a CPU profile of each process that serves. */
+  async profileStart(): Promise<void> {
+    await Promise.all(this.#serving().map((link) => link.ask({ ask: 'profile-start' }, ASK_MS)))
+  }
+
+  /** Ends it, and finds what blocked the event loop during these requests, sent one at a time. */
+  async profileStop(requests: readonly RequestFacts[]): Promise<BlockFacts[]> {
+    const places = new SourcePlaces()
+    const found = await Promise.all(
+      this.#serving().map(async (link) => {
+        const facts = await link.ask({ ask: 'profile-stop' }, PROFILE_MS)
+        const profile = isProfile(facts) ? readProfile(facts, OURS) : undefined
+        if (profile === undefined) return []
+        const own = requests.filter(({ pid }) => pid === link.hello?.pid)
+        return findBlocks(profile, own, {
+          placeOf: (file, line, column) => places.placeOf(file, line, column),
+        })
+      }),
+    )
+    // Workers of a cluster see the same function: the one that saw it most often speaks.
+    const blocks = found.flat().sort((a, b) => a.seen - b.seen || a.ms - b.ms)
+    return uniqueBy(
+      blocks,
+      (block) => `${block.method} ${block.route} ${block.file}:${block.line} ${block.function}`,
+    ).sort((a, b) => b.ms - a.ms)
+  }
+
+  /** Plans by `EXPLAIN`, never `ANALYZE`; each statement by the first process that can. */
+  async explain(ids: readonly string[]): Promise<PlanFacts[]> {
+    const plans = new Map<string, PlanFacts>()
+    for (const link of this.#server.living) {
+      const open = ids.filter((id) => plans.get(id)?.plan === undefined)
+      if (open.length === 0) break
+      if (link.modules.length === 0) continue
+      const answer = await link.ask({ ask: 'explain', ids: open }, EXPLAIN_MS)
+      if (!Array.isArray(answer)) continue
+      for (const plan of answer as PlanFacts[]) {
+        if (plans.get(plan.statement)?.plan === undefined) plans.set(plan.statement, plan)
+      }
+    }
+    return ids.map(
+      (id) => plans.get(id) ?? { statement: id, error: 'no process could ask the planner' },
+    )
+  }
+
   /** SIGTERM, grace, SIGKILL of everything it started; returns when nothing is left. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop()
@@ -207,6 +309,7 @@ export class Target {
   }
 
   async #stop(): Promise<void> {
+    this.#phases.end()
     const left = await this.#group.stop(this.#graceMs, this.#strays())
     this.#server.close()
     this.#folder.remove()
@@ -215,6 +318,10 @@ export class Target {
       'TARGET_LEFT',
       `process ${left.join(', ')} did not end after SIGKILL. End it yourself: kill -9 ${left.join(' ')}`,
     )
+  }
+
+  #serving(): AgentLink[] {
+    return this.#server.living.filter((link) => link.listening.length > 0)
   }
 
   /** Observed processes that may have left the group. A closed link's pid may be another's by now. */
@@ -331,6 +438,11 @@ function isLoopback(host: string): boolean {
     name === '::1' ||
     /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/.test(name)
   )
+}
+
+function isProfile(answer: unknown): answer is ProfileFacts {
+  const { startMicros, startEpochMs, cwd } = (answer ?? {}) as Partial<ProfileFacts>
+  return [startMicros, startEpochMs].every(Number.isFinite) && typeof cwd === 'string'
 }
 
 function keyOf({ host, port, database }: DatabaseFacts): string {

@@ -10,13 +10,27 @@
  * Without `HASTEN_AGENT` this file does nothing.
  */
 import '../index.ts'
-import { isMainThread, threadId } from 'node:worker_threads'
 import { createRequire } from 'node:module'
+import { isMainThread, threadId } from 'node:worker_threads'
 import { type Asked, wireVersion } from '../../core/agent-wire.ts'
-import { hookFailed } from '../guard.ts'
+import { agentSeam } from '../agent-seam.ts'
+import { guard, hookFailed } from '../guard.ts'
 import { observedModules, onModule } from '../modules.ts'
 import { AgentSocket } from './agent-socket.ts'
+import { Collector } from './collector.ts'
+import { Databases } from './databases.ts'
+import { frameworkRoutes, watchFrameworks } from './framework-routes.ts'
+import { leaveLastWords } from './last-words.ts'
+import { Profiler } from './profiler.ts'
 import { watchServers } from './servers.ts'
+import { StatementSamples } from './statement-samples.ts'
+
+interface Parts {
+  readonly collector: Collector
+  readonly databases: Databases
+  readonly samples: StatementSamples
+  readonly profiler: Profiler
+}
 
 const mark = Symbol.for('hasten.agent')
 const root = globalThis as { [mark]?: boolean }
@@ -32,8 +46,22 @@ if (path !== undefined && path !== '' && root[mark] === undefined) {
 }
 
 function start(socketPath: string): void {
-  const socket = new AgentSocket(socketPath, (asked) => void answer(socket, asked))
-  socket.tell({
+  const socket: AgentSocket = new AgentSocket(
+    socketPath,
+    (asked) => void reply(socket, asked, parts),
+  )
+  const tell = socket.tell.bind(socket)
+  const parts: Parts = {
+    collector: new Collector({
+      pools: () => [],
+      resetPools: () => {},
+      dropped: () => socket.dropped,
+    }),
+    databases: new Databases(tell),
+    samples: new StatementSamples(),
+    profiler: new Profiler(),
+  }
+  tell({
     tell: 'hello',
     wire: wireVersion,
     pid: process.pid,
@@ -43,16 +71,57 @@ function start(socketPath: string): void {
     main: mainScript(),
     cwd: process.cwd(),
   })
-  watchServers((message) => socket.tell(message))
+  watchServers((message) => {
+    tell(message)
+    if (message.tell === 'listening') tell({ tell: 'routes', routes: frameworkRoutes() })
+  })
+  watchFrameworks()
   for (const name of observedModules) {
-    onModule(name, (_exports, { name, version, path }) => {
-      socket.tell({ tell: 'module', name, version, path })
+    onModule(name, (_exports, { name: known, version, path: folder }) => {
+      tell({ tell: 'module', name: known, version, path: folder })
     })
+  }
+  agentSeam.connect = guard(parts.databases.seeConnect)
+  agentSeam.statement = guard((statement, text, values, client) => {
+    parts.collector.seeStatement(statement)
+    parts.samples.note(statement.id, text, values, client)
+  })
+  leaveLastWords({
+    socketPath,
+    tell,
+    totals: () => (parts.collector.hasCounted ? parts.collector.take(false) : undefined),
+  })
+}
+
+/** Every question is answered: an answer without a value says that there is none. */
+async function reply(socket: AgentSocket, asked: Asked, parts: Parts): Promise<void> {
+  const { id } = asked
+  try {
+    socket.tell({ tell: 'reply', id, value: await answer(asked, parts) })
+  } catch (error) {
+    hookFailed(error)
+    socket.tell({ tell: 'reply', id, error: String((error as Error)?.message) })
   }
 }
 
-async function answer(socket: AgentSocket, { id }: Asked): Promise<void> {
-  socket.tell({ tell: 'reply', id })
+async function answer(asked: Asked, parts: Parts): Promise<unknown> {
+  const { collector, profiler } = parts
+  switch (asked.ask) {
+    case 'begin':
+      collector.begin(asked.deepEvery, asked.reset)
+      return true
+    case 'take':
+      return collector.take(asked.brief)
+    case 'routes':
+      return frameworkRoutes()
+    case 'request':
+      return collector.requests.find(asked.traceId, asked.waitMs)
+    case 'profile-start':
+      await profiler.start()
+      return true
+    case 'profile-stop':
+      return profiler.stop()
+  }
 }
 
 function mainScript(): string {
