@@ -32,7 +32,8 @@ const shareMarks: Readonly<
   other: { letter: '·', colour: 'onGrey' },
 }
 
-const BAR = 24
+const BAR_MAX = 24
+const BAR_MIN = 10
 const NAME_MIN = 16
 const GAP = '  '
 
@@ -56,10 +57,13 @@ export function routeLines(routes: readonly RouteReport[], width: number, paint:
   const figures = widths.reduce((sum, cell) => sum + cell + GAP.length, 0)
   const names = routes.map(({ method, route }) => printable(`${method} ${route}`))
   const longest = Math.max(...names.map(widthOf), 'route'.length)
-  const room = width - GAP.length - figures - GAP.length - BAR
+  // Names come first, the bar takes what is left.
+  const room = width - GAP.length - figures - GAP.length - BAR_MIN
+  const nameWidth = Math.min(longest, room)
+  const barWidth = Math.min(BAR_MAX, BAR_MIN + room - nameWidth)
   const lines =
     room >= Math.min(longest, NAME_MIN)
-      ? tableOf(routes, names, cells, widths, Math.min(longest, room), paint)
+      ? tableOf(routes, names, cells, widths, { nameWidth, barWidth }, paint)
       : blocksOf(routes, names, cells, width, paint)
   return [...lines, '', ...legendOf(routes, width, paint)]
 }
@@ -69,13 +73,13 @@ function tableOf(
   names: readonly string[],
   cells: readonly (readonly string[])[],
   widths: readonly number[],
-  nameWidth: number,
+  { nameWidth, barWidth }: { readonly nameWidth: number; readonly barWidth: number },
   paint: Paint,
 ): string[] {
   const head = [
     padEnd('route', nameWidth),
     ...columns.map(({ head: text }, i) => padStart(text, widths[i] ?? 0)),
-    'where the time goes',
+    clip('where the time goes', Math.max(barWidth, 8)),
   ]
   return [
     GAP + paint('dim', head.join(GAP)),
@@ -84,7 +88,7 @@ function tableOf(
         emphasised(route, i, padStart(cell, widths[i] ?? 0), paint),
       )
       const name = padEnd(clip(names[r] ?? '', nameWidth), nameWidth)
-      return GAP + [name, ...row, bar(route.shares, BAR, paint)].join(GAP)
+      return GAP + [name, ...row, bar(route.shares, barWidth, paint)].join(GAP)
     }),
   ]
 }
