@@ -1,17 +1,38 @@
 /**
- * Event loop: how busy it is and how late its timers come, so that computing and waiting are told
- * apart. Started when somebody first asks; its timer never keeps the process alive.
+ * Event loop: how busy it was and how late it came, since the last reset.
+ *
+ * Utilisation tells computing from waiting: near 1 the process computes all the time. Delay is how
+ * much later than asked a timer ran, which is what every request waits for besides its own work. A
+ * timer inside of Node (not of JavaScript) samples it every 20 ms; it keeps no process alive, and
+ * starts with the first request.
  */
-import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import {
+  type EventLoopUtilization,
+  type IntervalHistogram,
+  monitorEventLoopDelay,
+  performance,
+} from 'node:perf_hooks'
 
-const RESOLUTION_MS = 10
+const RESOLUTION_MS = 20
+
+export interface EventLoopFacts {
+  /** 0 to 1. */
+  readonly utilisation: number
+  readonly delayMeanMs: number
+  readonly delayP50Ms: number
+  readonly delayP99Ms: number
+  readonly delayMaxMs: number
+}
 
 export class EventLoop {
   #delay: IntervalHistogram | undefined
-  #since = performance.eventLoopUtilization()
+  #since: EventLoopUtilization = performance.eventLoopUtilization()
 
-  /** Measures delays from now on. */
-  watch(): void {
+  get isWatched(): boolean {
+    return this.#delay !== undefined
+  }
+
+  start(): void {
     if (this.#delay !== undefined) return
     this.#delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
     this.#delay.enable()
@@ -22,17 +43,18 @@ export class EventLoop {
     this.#delay?.reset()
   }
 
-  /** Since the last reset, 0 to 1. */
-  get utilisation(): number {
-    return performance.eventLoopUtilization(this.#since).utilization
-  }
-
-  /** Milliseconds beyond the timer's own resolution; 0 where nothing was measured. */
-  delayMs(quantile: number): number {
+  facts(): EventLoopFacts {
     const delay = this.#delay
-    if (delay === undefined || delay.count === 0) return 0
-    const nanoseconds = quantile >= 1 ? delay.max : delay.percentile(quantile * 100)
-    return Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS)
+    const { utilization } = performance.eventLoopUtilization(this.#since)
+    // Before the first sample mean is NaN and max 0.
+    const hasSamples = delay !== undefined && delay.max > 0
+    return {
+      utilisation: Math.min(1, Math.max(0, utilization)),
+      delayMeanMs: hasSamples ? delayOf(delay.mean) : 0,
+      delayP50Ms: hasSamples ? delayOf(delay.percentile(50)) : 0,
+      delayP99Ms: hasSamples ? delayOf(delay.percentile(99)) : 0,
+      delayMaxMs: hasSamples ? delayOf(delay.max) : 0,
+    }
   }
 
   close(): void {
@@ -41,7 +63,7 @@ export class EventLoop {
   }
 }
 
-/** Milliseconds that the loop was busy since the process started. */
-export function loopActiveMs(): number {
-  return performance.eventLoopUtilization().active
+/** Node records the time from one sample to the next, in nanoseconds. */
+function delayOf(intervalNanos: number): number {
+  return Math.max(0, intervalNanos / 1e6 - RESOLUTION_MS)
 }

@@ -1,17 +1,24 @@
-/** Timing: a request's timeline, per-route histograms, exporters. */
+/**
+ * Timing: a request's timeline, per-route totals, exporters.
+ *
+ * `timing` is the process's own. It is one even where the package is loaded twice (two versions in one
+ * tree, or once by `--import` and once by the application), since a request has one timeline.
+ */
 import { Timing } from './timing.ts'
 
-export type { ProcessFacts, RequestFacts, RouteFacts, SpanFacts, SpanKind } from '../core/facts.ts'
-export { LatencyHistogram } from '../core/histogram.ts'
+const own = Symbol.for('hasten.timing')
+const root = globalThis as { [own]?: Timing }
+
+export const timing: Timing = (root[own] ??= new Timing())
+
 export { Span } from './span.ts'
-export { type Context, Timeline } from './timeline.ts'
-export { Timing, type TimingOptions, type TimingSnapshot } from './timing.ts'
-export { formatTraceparent, parseTraceparent, type TraceParent } from './trace-context.ts'
-
-// The package may be loaded twice (two copies, or by `--import` and by the application): what the
-// hooks of one measure must be seen by the other.
-const key = Symbol.for('hasten.timing')
-const shared = globalThis as { [key]?: Timing }
-
-/** The process's own. */
-export const timing: Timing = (shared[key] ??= new Timing())
+export { type Scope, SpanScope, Timeline } from './timeline.ts'
+export { Timing }
+export type { TimingOptions } from './timing-options.ts'
+export type { RouteSnapshot, TimingSnapshot } from './snapshot.ts'
+export {
+  continueTrace,
+  formatTraceparent,
+  parseTraceparent,
+  type TraceContext,
+} from './traceparent.ts'

@@ -1,69 +1,125 @@
 /**
- * Prometheus text exposition of what was timed, per route, in seconds.
+ * Prometheus: the totals as text, format 0.0.4 [1], in base units (seconds, bytes).
  *
- * Routes are patterns and bounded in number, so labels are as well. Label values escape backslash,
- * quote and line feed, as the format demands.
+ * One histogram and some counters for each route, gauges for the process. Counters start again at 0
+ * when the totals are reset, which Prometheus takes for a restart. The boundaries are round figures;
+ * our own buckets are finer, and a boundary stands for the nearest edge of one, at most 0.8 % away.
  *
- * Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+ * The length is bounded by the number of routes: about 3 kB for each.
+ *
+ * [1] https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 import type { ProcessFacts } from '../core/facts.ts'
+import type { EventLoopFacts } from './event-loop.ts'
 import type { RouteTotals } from './route-totals.ts'
 
-/** Upper bounds in seconds. */
-const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-
-const counters: readonly [name: string, help: string, value: (totals: RouteTotals) => number][] = [
-  ['request_errors_total', 'Responses of 500 and above, and aborted requests', (t) => t.errors],
-  ['queries_total', 'Statements run', (t) => t.queries],
-  ['connects_total', 'Connections opened to the database', (t) => t.connects],
-  ['db_seconds_total', 'Time in which statements ran', (t) => t.dbMs / 1000],
-  ['pool_wait_seconds_total', 'Time spent waiting for a connection', (t) => t.poolWaitMs / 1000],
-  ['connect_seconds_total', 'Time spent opening connections', (t) => t.connectMs / 1000],
-  ['outbound_seconds_total', 'Time of outbound HTTP calls', (t) => t.httpMs / 1000],
-  ['response_bytes_total', 'Bytes of responses', (t) => t.responseBytes],
+const BOUNDARIES_SECONDS = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ]
 
-export function prometheusText(totals: readonly RouteTotals[], facts: ProcessFacts): string {
+type Type = 'counter' | 'gauge' | 'histogram' | 'summary'
+
+const counters: readonly [name: string, help: string, value: (route: RouteTotals) => number][] = [
+  ['hasten_requests_total', 'Requests that have ended.', (route) => route.requests],
+  [
+    'hasten_request_errors_total',
+    'Responses of 500 and above, and aborted ones.',
+    (route) => route.errors,
+  ],
+  ['hasten_response_bytes_total', 'Bytes of responses.', (route) => route.responseBytes],
+  ['hasten_queries_total', 'Statements that have run.', (route) => route.spans.queries],
+  ['hasten_connects_total', 'Connections opened to the database.', (route) => route.spans.connects],
+  ['hasten_query_seconds_total', 'Time of statements.', (route) => route.spans.dbMs / 1000],
+  [
+    'hasten_pool_wait_seconds_total',
+    'Time waiting for a connection.',
+    (route) => route.spans.poolWaitMs / 1000,
+  ],
+  [
+    'hasten_connect_seconds_total',
+    'Time opening connections.',
+    (route) => route.spans.connectMs / 1000,
+  ],
+  ['hasten_http_seconds_total', 'Time of outbound calls.', (route) => route.spans.httpMs / 1000],
+  ['hasten_late_spans_total', 'Operations that ended after the response.', (route) => route.late],
+]
+
+export interface Exposition {
+  readonly routes: readonly RouteTotals[]
+  readonly process: ProcessFacts
+  readonly loop: EventLoopFacts
+  readonly inFlight: number
+}
+
+export function prometheusOf({ routes, process, loop, inFlight }: Exposition): string {
   const lines: string[] = []
-  const metric = (name: string, type: string, help: string) => {
-    lines.push(`# HELP hasten_${name} ${help}`, `# TYPE hasten_${name} ${type}`)
-  }
-
-  metric('request_duration_seconds', 'histogram', 'Time from head to end of response')
-  for (const each of totals) {
-    const labels = labelsOf(each)
-    for (const bound of bounds) {
-      lines.push(
-        `hasten_request_duration_seconds_bucket{${labels},le="${bound}"} ${each.latency.countAtMost(bound * 1000)}`,
-      )
-    }
-    lines.push(
-      `hasten_request_duration_seconds_bucket{${labels},le="+Inf"} ${each.latency.count}`,
-      `hasten_request_duration_seconds_sum{${labels}} ${each.latency.sum / 1000}`,
-      `hasten_request_duration_seconds_count{${labels}} ${each.latency.count}`,
-    )
-  }
-  for (const [name, help, value] of counters) {
-    metric(name, 'counter', help)
-    for (const each of totals) lines.push(`hasten_${name}{${labelsOf(each)}} ${value(each)}`)
-  }
-
-  metric('event_loop_utilisation', 'gauge', 'Share of time in which the event loop was busy')
-  lines.push(`hasten_event_loop_utilisation ${facts.loopUtilisation}`)
-  metric('event_loop_delay_seconds', 'gauge', 'How late timers come')
-  lines.push(
-    `hasten_event_loop_delay_seconds{quantile="0.99"} ${facts.loopDelayP99Ms / 1000}`,
-    `hasten_event_loop_delay_seconds{quantile="1"} ${facts.loopDelayMaxMs / 1000}`,
+  const labels = routes.map(
+    ({ method, route }) => `method="${escaped(method)}",route="${escaped(route)}"`,
   )
-  metric('background_queries_total', 'counter', 'Statements that belong to no request')
-  lines.push(`hasten_background_queries_total ${facts.background.queries}`)
+
+  for (const [name, help, value] of counters) {
+    head(lines, name, 'counter', help)
+    for (const [i, route] of routes.entries()) lines.push(`${name}{${labels[i]}} ${value(route)}`)
+  }
+
+  const duration = 'hasten_request_duration_seconds'
+  head(lines, duration, 'histogram', 'Time from the request to the end of the response.')
+  for (const [i, { latency }] of routes.entries()) {
+    for (const boundary of BOUNDARIES_SECONDS) {
+      const count = latency.countAtMost(boundary * 1000)
+      lines.push(`${duration}_bucket{${labels[i]},le="${boundary}"} ${count}`)
+    }
+    lines.push(`${duration}_bucket{${labels[i]},le="+Inf"} ${latency.count}`)
+    lines.push(`${duration}_sum{${labels[i]}} ${latency.sum / 1000}`)
+    lines.push(`${duration}_count{${labels[i]}} ${latency.count}`)
+  }
+
+  const one = (name: string, type: Type, help: string, value: number): void => {
+    head(lines, name, type, help)
+    lines.push(`${name} ${value}`)
+  }
+  one('hasten_requests_in_flight', 'gauge', 'Requests under way.', inFlight)
+  one(
+    'hasten_background_queries_total',
+    'counter',
+    'Statements that belong to no request.',
+    process.background.queries,
+  )
+  one(
+    'hasten_background_query_seconds_total',
+    'counter',
+    'Time of statements that belong to no request.',
+    process.background.dbMs / 1000,
+  )
+  one('hasten_cpu_seconds_total', 'counter', 'CPU time of the process.', process.cpuMs / 1000)
+  one(
+    'hasten_resident_memory_max_bytes',
+    'gauge',
+    'Most memory that the process has held.',
+    process.maxRssMb * 2 ** 20,
+  )
+  one(
+    'hasten_event_loop_utilization',
+    'gauge',
+    'Share of time in which the event loop was busy.',
+    loop.utilisation,
+  )
+  const delay = 'hasten_event_loop_delay_seconds'
+  head(lines, delay, 'gauge', 'How late timers ran.')
+  for (const [quantile, ms] of [
+    ['0.5', loop.delayP50Ms],
+    ['0.99', loop.delayP99Ms],
+    ['1', loop.delayMaxMs],
+  ]) {
+    lines.push(`${delay}{quantile="${quantile}"} ${Number(ms) / 1000}`)
+  }
   return `${lines.join('\n')}\n`
 }
 
-function labelsOf({ method, route }: RouteTotals): string {
-  return `method="${escaped(method)}",route="${escaped(route)}"`
+function head(lines: string[], name: string, type: Type, help: string): void {
+  lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`)
 }
 
-function escaped(value: string): string {
-  return value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
+function escaped(label: string): string {
+  return label.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 }

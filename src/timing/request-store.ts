@@ -1,106 +1,115 @@
 /**
- * Request store: of all finished requests the slowest and a fair sample of each route.
+ * Request store: whole requests, for looking at, within a bound of bytes.
  *
- * The sample is a reservoir (Vitter's algorithm R): after n requests each of them is kept with the
- * same chance, whenever it came. The slowest are kept beside it, so a rare outlier is never lost to
- * chance. Bounds: so many per route, and so many spans in all; where the spans are used up, a newcomer
- * is kept only in place of another one of its route.
+ * Of each route the slowest and a sample, of all routes together the slowest. Requests are kept as
+ * they are (`Timeline`), facts are made when somebody looks. A request may be in several lists and is
+ * counted once.
  *
- * Source: J. S. Vitter, Random Sampling with a Reservoir, ACM TOMS 11 (1985)
+ * When the estimate of bytes passes the bound, the list that holds most gives up one after the other
+ * until a tenth is free. So a route with huge requests shrinks before one with small ones, and with
+ * enough of them each route is left with its slowest, or with nothing.
  */
+import type { RequestFacts } from '../core/facts.ts'
+import { KeptRequests } from './kept-requests.ts'
 import type { Timeline } from './timeline.ts'
 
-export interface StoreBounds {
-  readonly slowest: number
-  readonly sample: number
-  readonly spans: number
+export interface RequestStoreOptions {
+  readonly slowestMax: number
+  readonly slowestPerRoute: number
+  readonly samplePerRoute: number
+  readonly maxBytes: number
+  readonly random: () => number
 }
 
-interface Shelf {
-  seen: number
-  readonly slowest: Timeline[]
-  readonly sample: Timeline[]
-}
+// Measured with heap snapshots on Node 20 and rounded up.
+const TIMELINE_BYTES = 500
+const SPAN_BYTES = 350
+const HASH_BYTES = 16
 
 export class RequestStore {
-  #shelves = new Map<object, Shelf>()
-  #spans = 0
-  readonly #bounds: StoreBounds
-  readonly #random: () => number
+  readonly #options: RequestStoreOptions
+  readonly #overall: KeptRequests
+  readonly #lists: KeptRequests[] = []
+  #bytes = 0
 
-  constructor(bounds: StoreBounds, random: () => number = Math.random) {
-    this.#bounds = bounds
-    this.#random = random
+  constructor(options: RequestStoreOptions) {
+    this.#options = options
+    this.#overall = new KeptRequests(options.slowestMax, 0, options.random)
+    this.#lists.push(this.#overall)
   }
 
-  /** @param route whatever stands for the route; it is the key */
-  add(route: object, timeline: Timeline): void {
-    let shelf = this.#shelves.get(route)
-    if (shelf === undefined) {
-      shelf = { seen: 0, slowest: [], sample: [] }
-      this.#shelves.set(route, shelf)
+  /** Estimate of what is kept. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** The lists of one more route. */
+  newRoute(): KeptRequests {
+    const { slowestPerRoute, samplePerRoute, random } = this.#options
+    const kept = new KeptRequests(slowestPerRoute, samplePerRoute, random)
+    this.#lists.push(kept)
+    return kept
+  }
+
+  /** Keeps the finished request where it is slow or drawn by lot. Most are neither: three comparisons. */
+  offer(timeline: Timeline, durationMs: number, kept: KeptRequests): void {
+    kept.seen += 1
+    if (durationMs > kept.slowestFloorMs) this.#keep(timeline, kept, kept.keepSlow(timeline))
+    if (kept.seen >= kept.nextInSample) this.#keep(timeline, kept, kept.keepSample(timeline))
+    const overall = this.#overall
+    if (durationMs > overall.slowestFloorMs)
+      this.#keep(timeline, overall, overall.keepSlow(timeline))
+    if (this.#bytes > this.#options.maxBytes) this.#shrink()
+  }
+
+  /** Slowest first; those of every route are among them. */
+  slowest(): RequestFacts[] {
+    const requests = new Set<Timeline>()
+    for (const { slowest } of this.#lists) for (const timeline of slowest) requests.add(timeline)
+    return [...requests].sort((a, b) => b.durationMs - a.durationMs).map((each) => each.toFacts())
+  }
+
+  /** In order of coming. */
+  sample(): RequestFacts[] {
+    return this.#lists
+      .flatMap(({ sample }) => sample)
+      .sort((a, b) => a.id - b.id)
+      .map((each) => each.toFacts())
+  }
+
+  #keep(timeline: Timeline, list: KeptRequests, gone: Timeline | undefined): void {
+    if (timeline.keepers === 0) {
+      timeline.keptBytes = bytesOf(timeline)
+      this.#bytes += timeline.keptBytes
     }
-    shelf.seen += 1
-    this.#addSlow(shelf.slowest, timeline)
-    this.#addSample(shelf, timeline)
+    timeline.keepers += 1
+    list.bytes += timeline.keptBytes
+    if (gone !== undefined) this.#release(gone, list)
   }
 
-  /** Slowest first. */
-  slowest(): Timeline[] {
-    const all = [...this.#shelves.values()].flatMap((shelf) => shelf.slowest)
-    return all.sort((a, b) => b.durationMs - a.durationMs)
+  #release(timeline: Timeline, list: KeptRequests): void {
+    list.bytes -= timeline.keptBytes
+    timeline.keepers -= 1
+    if (timeline.keepers === 0) this.#bytes -= timeline.keptBytes
   }
 
-  sample(): Timeline[] {
-    return [...this.#shelves.values()].flatMap((shelf) => shelf.sample)
-  }
-
-  /** Kept in whatever way, each once. */
-  all(): Timeline[] {
-    return [...new Set([...this.slowest(), ...this.sample()])]
-  }
-
-  clear(): void {
-    this.#shelves = new Map()
-    this.#spans = 0
-  }
-
-  #addSlow(slowest: Timeline[], timeline: Timeline): void {
-    if (slowest.length < this.#bounds.slowest) {
-      if (this.#hasRoom(timeline)) slowest.push(this.#keep(timeline))
-      return
-    }
-    let fastest = 0
-    for (let i = 1; i < slowest.length; i++) {
-      if ((slowest[i] as Timeline).durationMs < (slowest[fastest] as Timeline).durationMs)
-        fastest = i
-    }
-    const loser = slowest[fastest]
-    if (loser !== undefined && loser.durationMs < timeline.durationMs) {
-      this.#spans -= loser.spans.length
-      slowest[fastest] = this.#keep(timeline)
+  #shrink(): void {
+    while (this.#bytes > this.#options.maxBytes * 0.9) {
+      let heaviest = this.#overall
+      for (const list of this.#lists) if (list.bytes > heaviest.bytes) heaviest = list
+      const gone = heaviest.shrink()
+      if (gone === undefined) return
+      this.#release(gone, heaviest)
     }
   }
+}
 
-  #addSample(shelf: Shelf, timeline: Timeline): void {
-    const { sample, seen } = shelf
-    if (sample.length < this.#bounds.sample && sample.length === seen - 1) {
-      if (this.#hasRoom(timeline)) sample.push(this.#keep(timeline))
-      return
-    }
-    const place = Math.floor(this.#random() * seen)
-    const loser = sample[place]
-    if (loser === undefined) return
-    this.#spans -= loser.spans.length
-    sample[place] = this.#keep(timeline)
+function bytesOf(timeline: Timeline): number {
+  let bytes = TIMELINE_BYTES + (timeline.inputs?.length ?? 0) * HASH_BYTES
+  for (const { name, inputs, outputs } of timeline.spans) {
+    // Names of hooks are shared; a long one is probably not.
+    bytes += SPAN_BYTES + (name.length > 64 ? name.length * 2 : 0)
+    bytes += ((inputs?.length ?? 0) + (outputs?.length ?? 0)) * HASH_BYTES
   }
-
-  #hasRoom(timeline: Timeline): boolean {
-    return this.#spans + timeline.spans.length <= this.#bounds.spans
-  }
-
-  #keep(timeline: Timeline): Timeline {
-    this.#spans += timeline.spans.length
-    return timeline
-  }
+  return bytes
 }

@@ -1,92 +1,93 @@
-/** Span: one thing that a request waited for or did. Open until `end` is called, once. */
-import type { SpanFacts, SpanKind } from '../core/facts.ts'
-import type { Timeline } from './timeline.ts'
+/**
+ * Span: one stretch of work within a request.
+ *
+ * Made by `open`, ended once by `end`; between the two the hook that opened it writes what it learns
+ * into the fields of its kind. All fields are there from the start, so that V8 knows one shape of it
+ * and a write costs a store. Nothing is computed before somebody looks: facts are made from spans by
+ * `Timeline.toFacts`.
+ */
+import type { SpanKind } from '../core/facts.ts'
+
+/** Whoever counts a span once it has ended. A timeline, or the background of the process. */
+export interface SpanOwner {
+  /** Reads the clock. */
+  now(): number
+  /** Called once for each span, when it has ended. */
+  spanEnded(span: Span): void
+}
+
+const MAX_ERROR = 64
 
 export class Span {
-  readonly timeline: Timeline
   readonly kind: SpanKind
   name: string
-  /** `performance.now()`, like every time of the timeline. */
+  /** Milliseconds of the clock of timing (`performance.now()`). */
   startMs: number
   /** NaN while it is open. */
   endMs: number = Number.NaN
-  readonly parent: Span | undefined
-  /** False where the request had as many spans as are kept: counted, not shown. */
-  readonly isKept: boolean
+  parent: Span | undefined
+  /** Error code (SQLSTATE, `ECONNREFUSED`) or class name. */
   error: string | undefined = undefined
+
+  // query
   statement: string | undefined = undefined
-  rows = 0
-  bytes = 0
-  connection = 0
-  transaction = 0
+  rows: number | undefined = undefined
+  bytes: number | undefined = undefined
+  connection: number | undefined = undefined
+  transaction: number | undefined = undefined
+
+  // http
   method: string | undefined = undefined
   host: string | undefined = undefined
-  status = 0
+  status: number | undefined = undefined
+
+  // cache
   hit: boolean | undefined = undefined
-  inputs: number[] | undefined = undefined
-  outputs: number[] | undefined = undefined
+
+  // deep requests
+  inputs: readonly number[] | undefined = undefined
+  outputs: readonly number[] | undefined = undefined
+
+  /** False where its request had enough of them and only counts it. @internal */
+  isKept = true
+
+  readonly #owner: SpanOwner
 
   constructor(
-    timeline: Timeline,
+    owner: SpanOwner,
     kind: SpanKind,
     name: string,
     startMs: number,
     parent: Span | undefined,
-    isKept: boolean,
   ) {
-    this.timeline = timeline
+    this.#owner = owner
     this.kind = kind
     this.name = name
     this.startMs = startMs
     this.parent = parent
-    this.isKept = isKept
   }
 
   get isOpen(): boolean {
     return Number.isNaN(this.endMs)
   }
 
-  get durationMs(): number {
-    return this.endMs - this.startMs
-  }
-
-  /** Ends it now, once; later calls do nothing. An error is kept as its code or class name. */
+  /** Only the first call counts. `error` is what it failed with; anything but `undefined` is a failure. */
   end(error?: unknown): void {
-    if (!this.isOpen) return
-    if (error !== undefined && error !== null) this.error = nameOfError(error)
-    this.endMs = this.timeline.clock.now()
-    this.timeline.spanEnded(this)
-  }
-
-  toFacts(originMs: number, indexOf: (span: Span) => number): SpanFacts {
-    const { parent, kind } = this
-    const isQuery = kind === 'query'
-    const parentIndex = parent === undefined ? -1 : indexOf(parent)
-    return {
-      kind,
-      name: this.name,
-      startMs: this.startMs - originMs,
-      durationMs: this.isOpen ? -1 : this.durationMs,
-      ...(parentIndex < 0 ? {} : { parent: parentIndex }),
-      ...(this.error === undefined ? {} : { error: this.error }),
-      ...(this.statement === undefined ? {} : { statement: this.statement }),
-      ...(isQuery ? { rows: this.rows, bytes: this.bytes } : {}),
-      ...(this.connection === 0 ? {} : { connection: this.connection }),
-      ...(this.transaction === 0 ? {} : { transaction: this.transaction }),
-      ...(this.method === undefined ? {} : { method: this.method }),
-      ...(this.host === undefined ? {} : { host: this.host }),
-      ...(this.status === 0 ? {} : { status: this.status }),
-      ...(this.hit === undefined ? {} : { hit: this.hit }),
-      ...(this.inputs === undefined ? {} : { inputs: this.inputs }),
-      ...(this.outputs === undefined ? {} : { outputs: this.outputs }),
-    }
+    if (!Number.isNaN(this.endMs)) return
+    if (error !== undefined) this.error = errorNameOf(error)
+    const now = this.#owner.now()
+    this.endMs = now > this.startMs ? now : this.startMs
+    this.#owner.spanEnded(this)
   }
 }
 
-/** Never the message: it may hold a value of the user's. */
-function nameOfError(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return typeof error
-  const { code, name } = error as { code?: unknown; name?: unknown }
-  const text = typeof code === 'string' && code !== '' ? code : name
-  return typeof text === 'string' && text !== '' ? text.slice(0, 40) : 'Error'
+function errorNameOf(error: unknown): string {
+  try {
+    const { code, name } = error as { code?: unknown; name?: unknown }
+    if (typeof code === 'string' && code !== '') return code.slice(0, MAX_ERROR)
+    if (typeof name === 'string' && name !== '') return name.slice(0, MAX_ERROR)
+  } catch {
+    // null, or a getter that throws: whatever it was, it was an error.
+  }
+  return 'Error'
 }

@@ -1,152 +1,269 @@
 /**
- * Timeline: one request, from the moment its head was read until its response was handed over or
- * its client left, with everything that happened inside.
+ * Timeline: what one request did, from its first byte in to its last byte out.
  *
- *   begin ─┬─ pool-wait ─┬─ query ──────┬──────────┬─ finish
- *          │             └ http ────────┴─ custom ─┤        … spans that end later are `late`:
- *          └───────────── concurrency ─────────────┘          counted, shown as unended
+ * For hooks, in three lines:
  *
- * For hooks: `timing.current()` gives the timeline of the running request, `timing.open(kind, name)`
- * opens a span on it below the user's own `timing.span`, if one runs. The storage holds a `Context`:
- * the timeline itself, or, inside of `timing.span`, a `Scope` that names the enclosing span. Both
- * answer to `.timeline`, so reading it costs one property.
+ *   const scope = timing.scope()                     // where the user calls; keep it with the work
+ *   const span = scope?.open('query', 'SELECT users')   // knows its enclosing span by itself
+ *   storage.run(scope, callback)                     // bind(scope, …): spans of one's own stay parents
  *
- * Cost decides the form: classes of one shape, no closures, strings and objects of facts only when
- * somebody looks (`toFacts`). Bound: `maxSpans` are kept; those beyond are counted in the totals.
+ * `timing.current()` gives the `Timeline` itself, for what is about the request (`deep`, `route`).
+ *
+ * What lies in the one AsyncLocalStorage is a **scope**: nearly always the timeline itself, or, inside
+ * of `timing.span`, a light object with the timeline and the enclosing span. Both open spans the same
+ * way. The common request thus pays for one object and one `storage.run`; only spans of one's own pay
+ * for a second. Parents are right under `Promise.all`, since each branch has its own async context:
+ *
+ *   storage ─▶ Timeline ◀─┬─ SpanScope(within: A) ◀─ storage inside of span A
+ *                         └─ SpanScope(within: B) ◀─ storage inside of span B
+ *
+ * A request may end before its work does. After `finish`:
+ *   - a span that was open and ends now is added to the totals of its route (`late`), and stays
+ *     without duration in the facts of the request;
+ *   - work that begins now belongs to no request any more and is counted as background: a timer
+ *     started by the first request would else be charged to its route for ever. Only where the client
+ *     went away the handler is still at work for it, and for a minute its work counts as late.
+ *
+ * At most `maxSpans` spans are kept; the rest are counted (`droppedSpans`) and added to all totals.
  */
-import type { Clock } from '../core/clock.ts'
-import type { RequestFacts, SpanKind } from '../core/facts.ts'
+import type { AsyncLocalStorage } from 'node:async_hooks'
+import type { RequestFacts, SpanFacts, SpanKind } from '../core/facts.ts'
+import { foldPath } from '../core/fold-path.ts'
 import type { RouteTotals } from './route-totals.ts'
-import { Span } from './span.ts'
+import { Span, type SpanOwner } from './span.ts'
+import { SpanTotals } from './span-totals.ts'
+import { parseTraceparent, type TraceContext } from './traceparent.ts'
 
-export interface Context {
+/** What the storage holds. */
+export interface Scope {
   readonly timeline: Timeline
-  /** Enclosing span of the user's. */
-  readonly scope: Span | undefined
+  /** The span of one's own that encloses what happens now. */
+  readonly within: Span | undefined
+  /**
+   * Opens a span inside of `within`. `startMs`, where it began before, is of `performance.now()`.
+   * Always returns one; callers may still write `?.`.
+   */
+  open(kind: SpanKind, name: string, startMs?: number): Span
 }
 
-export class Scope implements Context {
-  readonly timeline: Timeline
-  readonly scope: Span
-
-  constructor(scope: Span) {
-    this.timeline = scope.timeline
-    this.scope = scope
-  }
+/** What a timeline needs of the one who keeps it. */
+export interface TimelineHost {
+  readonly storage: AsyncLocalStorage<Scope>
+  readonly maxSpans: number
+  /** Owner and counter of spans that belong to no request. */
+  readonly backgroundSpans: SpanOwner
+  /** Epoch milliseconds at which the clock stood at 0. */
+  readonly epochMs: number
+  now(): number
 }
 
-export class Timeline implements Context {
-  readonly timeline: this = this
-  readonly scope: undefined = undefined
+const NO_SPANS: Span[] = []
+const MAX_NAME = 200
+const ABORTED_WORK_MS = 60_000
+
+export class Timeline implements Scope, SpanOwner {
   readonly id: number
   readonly method: string
-  /** As the client sent it, query string included: never leaves the process. */
-  readonly path: string
-  /** The framework's pattern, once known. */
+  /** As it came, with its query string. Emptied when the request has finished: it holds users' values. */
+  path: string
+  /** Pattern as the framework knows it. Whoever knows sets it before `finish`; else it is the folded path. */
   route: string | undefined = undefined
   status = 0
   aborted = false
   readonly startMs: number
+  /** NaN until it has finished. */
   endMs: number = Number.NaN
+  /** Requests in flight when it came, itself included. */
   readonly concurrency: number
-  /** Values are to be hashed into `inputs` and `outputs`. */
-  readonly deep: boolean
-  inputs: number[] | undefined = undefined
-  traceId: string | undefined = undefined
-  /** Of the caller's span, 16 hex digits. */
-  parentSpanId: string | undefined = undefined
-  isTraceSampled = false
-  responseBytes = 0
-  /** Loop's active time at the start, then during the request; NaN where not measured. */
-  loopActiveMs: number = Number.NaN
-  spans: Span[] = []
+  /** Hooks hash values for this one. */
+  deep = false
+  inputs: readonly number[] | undefined = undefined
+  responseBytes: number | undefined = undefined
+  loopActiveMs: number | undefined = undefined
+  /** In order of opening. Do not push: `open` does. */
+  spans: Span[] = NO_SPANS
   droppedSpans = 0
   ended = false
-  readonly clock: Clock
-  readonly #maxSpans: number
-  #unkept: Span[] | undefined = undefined
-  #totals: RouteTotals | undefined = undefined
+  readonly within: undefined = undefined
+
+  /** Set by `finish`. @internal */
+  totals: RouteTotals | undefined = undefined
+  /** Lists of the store that hold this request, and its share of the store's bytes. @internal */
+  keepers = 0
+  /** @internal */
+  keptBytes = 0
+  /** Event loop's active time at the start, where it is asked for. @internal */
+  loopActiveAtStart = 0
+  /** Whether a span of one's own was opened, so that a parent has to be looked for. @internal */
+  isScoped = false
+  /** Ended spans that are not kept, until the route is known. @internal */
+  overflow: SpanTotals | undefined = undefined
+  /** What goes out in `traceparent`; made when first asked for. @internal */
+  outgoing: TraceContext | undefined = undefined
+
+  readonly #host: TimelineHost
+  #traceparent: string | undefined
+  #incoming: TraceContext | undefined = undefined
 
   constructor(
+    host: TimelineHost,
     id: number,
     method: string,
     path: string,
     startMs: number,
     concurrency: number,
-    deep: boolean,
-    clock: Clock,
-    maxSpans: number,
+    traceparent: string | undefined,
   ) {
+    this.#host = host
     this.id = id
     this.method = method
     this.path = path
     this.startMs = startMs
     this.concurrency = concurrency
-    this.deep = deep
-    this.clock = clock
-    this.#maxSpans = maxSpans
+    this.#traceparent = traceparent
+  }
+
+  get timeline(): Timeline {
+    return this
   }
 
   /** Epoch milliseconds. */
   get startedAt(): number {
-    return performance.timeOrigin + this.startMs
+    return this.#host.epochMs + this.startMs
   }
 
+  /** Milliseconds; until now where it is still under way. */
   get durationMs(): number {
-    return this.endMs - this.startMs
+    return (this.ended ? this.endMs : this.#host.now()) - this.startMs
   }
 
-  /** A new span; the caller ends it. `startMs` where it began before it was known. */
-  open(kind: SpanKind, name: string, startMs?: number, parent?: Span): Span {
-    const { spans } = this
-    const isKept = !this.ended && spans.length < this.#maxSpans
-    const span = new Span(this, kind, name, startMs ?? this.clock.now(), parent, isKept)
-    if (isKept) spans.push(span)
-    else this.droppedSpans += 1
+  /** What the caller sent in `traceparent`, where it is valid. */
+  get incoming(): TraceContext | undefined {
+    if (this.#traceparent !== undefined) {
+      this.#incoming = parseTraceparent(this.#traceparent)
+      this.#traceparent = undefined
+    }
+    return this.#incoming
+  }
+
+  get traceId(): string | undefined {
+    return this.incoming?.traceId
+  }
+
+  get parentSpanId(): string | undefined {
+    return this.incoming?.spanId
+  }
+
+  open(kind: SpanKind, name: string, startMs?: number): Span {
+    let parent: Span | undefined
+    if (this.isScoped) {
+      const scope = this.#host.storage.getStore()
+      if (scope?.timeline === this) parent = scope.within
+    }
+    return this.openWithin(parent, kind, name, startMs)
+  }
+
+  /** @internal */
+  openWithin(parent: Span | undefined, kind: SpanKind, name: string, startMs?: number): Span {
+    const host = this.#host
+    const start = startMs ?? host.now()
+    if (this.ended) {
+      const isLate = this.aborted && start - this.endMs < ABORTED_WORK_MS
+      return new Span(isLate ? this : host.backgroundSpans, kind, name, start, undefined)
+    }
+    const span = new Span(this, kind, name, start, openOf(parent))
+    if (this.spans === NO_SPANS) this.spans = [span]
+    else if (this.spans.length < host.maxSpans) this.spans.push(span)
+    else {
+      this.droppedSpans += 1
+      span.isKept = false
+    }
     return span
   }
 
-  /** Called by the span itself. */
-  spanEnded(span: Span): void {
-    // Before the end of the request `count` will come by; after it, or unkept, nobody else does.
-    if (this.#totals !== undefined) this.#totals.addSpan(span)
-    else if (!span.isKept) (this.#unkept ??= []).push(span)
+  /** @internal */
+  now(): number {
+    return this.#host.now()
   }
 
-  /** Books all spans that have ended to the route's totals; those that end later book themselves. */
-  count(totals: RouteTotals): void {
-    this.#totals = totals
-    for (const span of this.spans) if (!span.isOpen) totals.addSpan(span)
-    if (this.#unkept === undefined) return
-    for (const span of this.#unkept) totals.addSpan(span)
-    this.#unkept = undefined
+  /** @internal */
+  spanEnded(span: Span): void {
+    if (this.totals !== undefined) this.totals.addLate(span)
+    // Kept spans are added by `finish`, when the route is known.
+    else if (!span.isKept) (this.overflow ??= new SpanTotals()).add(span)
   }
 
   toFacts(): RequestFacts {
-    const end = this.ended ? this.endMs : this.clock.now()
-    const index = new Map(this.spans.map((span, i) => [span, i]))
-    const indexOf = (span: Span) => index.get(span) ?? -1
+    const { incoming, endMs } = this
+    const durationMs = this.durationMs
     return {
       id: this.id,
       pid: process.pid,
       method: this.method,
-      route: this.route ?? '(unknown)',
+      route: this.totals?.route ?? this.route ?? foldPath(this.path),
       status: this.status,
       aborted: this.aborted,
       startedAt: this.startedAt,
-      durationMs: end - this.startMs,
+      durationMs,
       concurrency: this.concurrency,
-      ...(this.traceId === undefined ? {} : { traceId: this.traceId }),
-      responseBytes: this.responseBytes,
-      ...(Number.isNaN(this.loopActiveMs) ? {} : { loopActiveMs: this.loopActiveMs }),
+      ...(incoming !== undefined && { traceId: incoming.traceId }),
+      ...(this.responseBytes !== undefined && { responseBytes: this.responseBytes }),
+      ...(this.loopActiveMs !== undefined && { loopActiveMs: this.loopActiveMs }),
       deep: this.deep,
-      ...(this.deep ? { inputs: this.inputs ?? [] } : {}),
-      // What ended after the response is shown as not ended: it is no part of the request's time.
-      spans: this.spans.map((span) => {
-        const facts = span.toFacts(this.startMs, indexOf)
-        return span.endMs > end ? { ...facts, durationMs: -1 } : facts
-      }),
+      ...(this.inputs !== undefined && { inputs: this.inputs }),
+      spans: spanFactsOf(this.spans, this.startMs, endMs),
       droppedSpans: this.droppedSpans,
     }
   }
+}
+
+/** The scope inside of a span of one's own. */
+export class SpanScope implements Scope {
+  readonly timeline: Timeline
+  readonly within: Span
+
+  constructor(timeline: Timeline, within: Span) {
+    this.timeline = timeline
+    this.within = within
+  }
+
+  open(kind: SpanKind, name: string, startMs?: number): Span {
+    return this.timeline.openWithin(this.within, kind, name, startMs)
+  }
+}
+
+/** Work may outlive the span that began it; then it belongs to the next one out that is still open. */
+function openOf(span: Span | undefined): Span | undefined {
+  while (span !== undefined && !span.isOpen) span = span.parent
+  return span
+}
+
+function spanFactsOf(spans: readonly Span[], startMs: number, endMs: number): SpanFacts[] {
+  const indexOf = new Map<Span, number>()
+  for (const [index, span] of spans.entries()) indexOf.set(span, index)
+  return spans.map((span) => {
+    // A parent that was dropped hands its children to the one that encloses it.
+    let { parent } = span
+    while (parent !== undefined && !indexOf.has(parent)) parent = parent.parent
+    const wasOpen = !(span.endMs <= endMs || Number.isNaN(endMs)) || span.isOpen
+    return {
+      kind: span.kind,
+      name: span.name.slice(0, MAX_NAME),
+      startMs: span.startMs - startMs,
+      durationMs: wasOpen ? -1 : span.endMs - span.startMs,
+      ...(parent !== undefined && { parent: indexOf.get(parent) as number }),
+      ...(span.error !== undefined && { error: span.error }),
+      ...(span.statement !== undefined && { statement: span.statement }),
+      ...(span.rows !== undefined && { rows: span.rows }),
+      ...(span.bytes !== undefined && { bytes: span.bytes }),
+      ...(span.connection !== undefined && { connection: span.connection }),
+      ...(span.transaction !== undefined && { transaction: span.transaction }),
+      ...(span.method !== undefined && { method: span.method }),
+      ...(span.host !== undefined && { host: span.host }),
+      ...(span.status !== undefined && { status: span.status }),
+      ...(span.hit !== undefined && { hit: span.hit }),
+      ...(span.inputs !== undefined && { inputs: span.inputs }),
+      ...(span.outputs !== undefined && { outputs: span.outputs }),
+    }
+  })
 }

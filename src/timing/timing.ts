@@ -1,262 +1,308 @@
 /**
- * Timing: where the time of every request goes, always on.
+ * Timing: begins and finishes the timelines of requests, and keeps what they come to.
  *
- *   hooks ──▶ begin ─ open ─ end ─ finish ──┬─▶ totals per route    exact, mergeable
- *                                           ├─▶ store               slowest and a fair sample
- *                                           └─▶ channel hasten:request
+ *   begin ─▶ Timeline ─ open … end ─▶ finish ─┬─▶ totals of its route   exact, for ever
+ *                                             ├─▶ request store         the slowest, a fair sample
+ *                                             └─▶ channel hasten:request
  *
- * One AsyncLocalStorage for everything, entered once a request: each further one costs percents of a
- * small route on Node 20 and 22.
+ * A request costs about a microsecond from begin to finish, most of it two readings of the clock and
+ * one object. Strings, sums over spans and facts are made when somebody looks.
  *
- * Bounds: `maxRoutes` routes, the rest shares `(other)`; per route 500 statement shapes; of whole
- * requests `slowest` and `sample` per route; spans kept per request and in all.
+ * There is one for the process, `timing`; the doctor makes others to merge snapshots into.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { performance } from 'node:perf_hooks'
 import { channels } from '../core/channels.ts'
-import { type Clock, monotonic } from '../core/clock.ts'
+import type { Clock } from '../core/clock.ts'
 import type { ProcessFacts, RequestFacts, RouteFacts, SpanKind } from '../core/facts.ts'
 import { foldPath } from '../core/fold-path.ts'
-import { refuseUnknown, wholeNumber } from '../core/options.ts'
-import { EventLoop, loopActiveMs } from './event-loop.ts'
-import { prometheusText } from './prometheus.ts'
+import { EventLoop } from './event-loop.ts'
+import { prometheusOf } from './prometheus.ts'
 import { RequestStore } from './request-store.ts'
-import { type RouteSnapshot, RouteTotals } from './route-totals.ts'
-import { serverTimingValue } from './server-timing.ts'
-import type { Span } from './span.ts'
-import { type Context, Scope, Timeline } from './timeline.ts'
-import { formatTraceparent, newSpanId, newTraceId, parseTraceparent } from './trace-context.ts'
+import { OTHER_ROUTE, RouteTable } from './route-table.ts'
+import type { RouteTotals } from './route-totals.ts'
+import { serverTimingOf } from './server-timing.ts'
+import {
+  addTo,
+  checkedSnapshot,
+  snapshotOf,
+  snapshotVersion,
+  type TimingSnapshot,
+} from './snapshot.ts'
+import { Span, type SpanOwner } from './span.ts'
+import { SpanTotals } from './span-totals.ts'
+import { type Scope, SpanScope, Timeline, type TimelineHost } from './timeline.ts'
+import {
+  defaultSettings,
+  type TimingOptions,
+  type TimingSettings,
+  withOptions,
+} from './timing-options.ts'
+import { continueTrace, formatTraceparent } from './traceparent.ts'
 
-export interface TimingOptions {
-  /** Routes with totals of their own. @default 1000 */
-  readonly maxRoutes?: number | undefined
-  /** Slowest requests kept per route. @default 3 */
-  readonly slowest?: number | undefined
-  /** Requests sampled per route. @default 5 */
-  readonly sample?: number | undefined
-  /** Spans kept per request; those beyond are counted. @default 1000 */
-  readonly maxSpans?: number | undefined
-  /** Spans of all kept requests together. @default 50,000 */
-  readonly maxKeptSpans?: number | undefined
-  /** @default performance */
-  readonly clock?: Clock | undefined
-  /** Chooses the sample. @default Math.random */
-  readonly random?: (() => number) | undefined
-}
+/** Longer than any that is valid in this version; room for a later one. */
+const MAX_TRACEPARENT = 256
+const MAX_DEEP_ROUTES = 10_000
+/** The system's clock is compared with ours this often, and followed from this difference on. */
+const EPOCH_CHECK_MS = 60_000
+const EPOCH_DRIFT_MS = 50
 
-export interface TimingSnapshot {
-  readonly routes: readonly RouteSnapshot[]
-}
-
-const optionNames = [
-  'maxRoutes',
-  'slowest',
-  'sample',
-  'maxSpans',
-  'maxKeptSpans',
-  'clock',
-  'random',
-]
-
-export class Timing {
-  readonly storage: AsyncLocalStorage<Context> = new AsyncLocalStorage<Context>()
-  /** Every n-th request hashes the values it meets; 0: none does. */
-  deepEvery = 0
-  /** Measure the loop's active time of each request: some 0.5 µs more. */
-  measuresLoop = false
-  /** Requests begun and not finished. */
+export class Timing implements TimelineHost {
+  /** The one storage. What lies in it is a `Scope`: a timeline, or a span of one's own in one. */
+  readonly storage: AsyncLocalStorage<Scope> = new AsyncLocalStorage<Scope>()
+  /** Requests under way. */
   inFlight = 0
-  readonly #clock: Clock
-  readonly #maxRoutes: number
-  readonly #maxSpans: number
+  /** @internal */
+  maxSpans: number
+  /** @internal */
+  epochMs: number = performance.timeOrigin
+  /** @internal */
+  readonly backgroundSpans: SpanOwner
+
+  #settings: TimingSettings
+  #clock: Clock
+  #detail: boolean
+  #deepEvery: number
+  #store!: RequestStore
+  #routes!: RouteTable
+  #background!: SpanTotals
+  #deepSeen!: Map<string, number>
+  #epochCheckMs: number = Number.NEGATIVE_INFINITY
+  #isClosed = false
+  #lastId = 0
   readonly #loop = new EventLoop()
-  #routes = new Map<string, Map<string, RouteTotals>>()
-  #routeCount = 0
-  #store: RequestStore
-  readonly #random: () => number
-  readonly #maxKeptSpans: number
-  #nextId = 1
-  #cpu = process.cpuUsage()
-  #backgroundQueries = 0
-  #backgroundMs = 0
+  #cpuAtReset!: NodeJS.CpuUsage
 
   constructor(options: TimingOptions = {}) {
-    refuseUnknown('Timing', options, optionNames)
-    this.#clock = options.clock ?? monotonic
-    this.#random = options.random ?? Math.random
-    this.#maxRoutes = wholeNumber('maxRoutes', options.maxRoutes ?? 1000, 1)
-    this.#maxSpans = wholeNumber('maxSpans', options.maxSpans ?? 1000, 1)
-    this.#maxKeptSpans = wholeNumber('maxKeptSpans', options.maxKeptSpans ?? 50_000, 1)
-    this.#store = this.#newStore(options.slowest ?? 3, options.sample ?? 5)
+    this.#settings = withOptions(defaultSettings(), options)
+    this.maxSpans = this.#settings.maxSpans
+    this.#clock = this.#settings.clock
+    this.#detail = this.#settings.detail
+    this.#deepEvery = this.#settings.deepEvery
+    this.backgroundSpans = {
+      now: () => this.#clock.now(),
+      spanEnded: (span) => this.#background.add(span),
+    }
+    this.reset()
   }
 
-  /** Of the request in whose context this runs. */
+  /** Every n-th request of a route is `deep`; 0 is never. */
+  get deepEvery(): number {
+    return this.#deepEvery
+  }
+
+  set deepEvery(every: number) {
+    this.configure({ deepEvery: every })
+  }
+
+  /**
+   * Changes options from now on. Those of the store (`slowest…`, `sample…`, `maxKeptBytes`) and
+   * `maxRoutes` hold from the next `reset`.
+   */
+  configure(options: TimingOptions): void {
+    this.#settings = withOptions(this.#settings, options)
+    this.maxSpans = this.#settings.maxSpans
+    this.#clock = this.#settings.clock
+    this.#detail = this.#settings.detail
+    this.#deepEvery = this.#settings.deepEvery
+  }
+
+  /** The timeline of the request for which this code runs. */
   current(): Timeline | undefined {
     return this.storage.getStore()?.timeline
   }
 
-  /** A span of the running request, below the user's own span if one runs. */
-  open(kind: SpanKind, name: string, startMs?: number): Span | undefined {
-    const context = this.storage.getStore()
-    return context?.timeline.open(kind, name, startMs, context.scope)
+  /** The timeline or the span of one's own in it: what opens spans with the right parent. */
+  scope(): Scope | undefined {
+    return this.storage.getStore()
   }
 
+  /** @internal */
+  now(): number {
+    return this.#clock.now()
+  }
+
+  /** A request has come. `path` as in the request line; `traceparent` the header's value. */
   begin(method: string, path: string, traceparent?: string): Timeline {
-    this.inFlight += 1
-    const id = this.#nextId++
-    const deep = this.deepEvery > 0 && id % this.deepEvery === 0
-    const { inFlight } = this
-    const now = this.#clock.now()
+    const startMs = this.#clock.now()
+    if (startMs >= this.#epochCheckMs) this.#readEpoch(startMs)
+    const parent =
+      traceparent !== undefined && traceparent.length <= MAX_TRACEPARENT ? traceparent : undefined
     const timeline = new Timeline(
-      id,
+      this,
+      ++this.#lastId,
       method,
       path,
-      now,
-      inFlight,
-      deep,
-      this.#clock,
-      this.#maxSpans,
+      startMs,
+      ++this.inFlight,
+      parent,
     )
-    if (traceparent !== undefined) adoptTrace(timeline, traceparent)
-    if (this.measuresLoop) timeline.loopActiveMs = loopActiveMs()
+    if (this.#deepEvery > 0) timeline.deep = this.#isDeep(method, path)
+    if (this.#detail) timeline.loopActiveAtStart = performance.eventLoopUtilization().active
     return timeline
   }
 
-  /** Ends the request, once; later calls do nothing. Without `timeline.route` the path is folded. */
+  /** Its response has ended, or its client went away. Only the first call counts. */
   finish(timeline: Timeline, status: number, aborted: boolean): void {
     if (timeline.ended) return
-    timeline.endMs = this.#clock.now()
+    const now = this.#clock.now()
+    const durationMs = now - timeline.startMs
+    this.inFlight -= 1
+    timeline.endMs = now
     timeline.ended = true
     timeline.status = status
     timeline.aborted = aborted
-    if (this.measuresLoop) timeline.loopActiveMs = loopActiveMs() - timeline.loopActiveMs
-    this.inFlight -= 1
-    const totals = this.#totalsOf(timeline.method, (timeline.route ??= foldPath(timeline.path)))
-    if (totals.route !== timeline.route) timeline.route = totals.route
-    totals.addRequest(timeline)
-    this.#store.add(totals, timeline)
-    if (channels.request.hasSubscribers) channels.request.publish(timeline)
-  }
+    if (this.#detail) {
+      timeline.loopActiveMs = performance.eventLoopUtilization().active - timeline.loopActiveAtStart
+    }
 
-  /** Work that belongs to no request: counted, never booked to a route. */
-  background(kind: SpanKind, durationMs: number): void {
-    if (kind !== 'query') return
-    this.#backgroundQueries += 1
-    this.#backgroundMs += durationMs
+    const { method, route } = timeline
+    const totals =
+      route === undefined
+        ? this.#routes.ofPath(method, timeline.path)
+        : this.#routes.ofRoute(method, route)
+    timeline.totals = totals
+    timeline.route = totals.route
+    totals.requests += 1
+    if (aborted || status >= 500) totals.errors += 1
+    totals.totalMs += durationMs
+    if (timeline.responseBytes !== undefined) totals.responseBytes += timeline.responseBytes
+    totals.latency.record(durationMs)
+    if (timeline.spans.length > 0) addSpans(totals, timeline)
+
+    if (channels.request.hasSubscribers) channels.request.publish(timeline)
+    timeline.path = ''
+    this.#store.offer(timeline, durationMs, totals.kept)
   }
 
   /**
-   * Runs `fn` and times it as a span of the request it runs in; without a request it just runs.
-   * Spans nest. Where `fn` returns a thenable that is no Promise (a query builder), a Promise of its
-   * result is returned, since asking it twice would run it twice.
+   * Runs `fn` as a span of one's own: `await timing.span('rank offers', () => rank(offers))`. Spans
+   * within become its children. Outside of a request `fn` just runs.
+   *
+   * Returns what `fn` returns. A promise ends the span when it settles. A thenable that only starts
+   * when it is awaited (a query builder) is started, and comes back as a promise.
    */
   span<T>(name: string, fn: () => T): T {
-    const context = this.storage.getStore()
-    if (context === undefined) return fn()
-    const span = context.timeline.open('custom', name, undefined, context.scope)
-    const scope = new Scope(span)
-    let result: T
+    const scope = this.storage.getStore()
+    if (scope === undefined || scope.timeline.ended) return fn()
+    const span = scope.open('custom', name)
+    scope.timeline.isScoped = true
+    const inner = new SpanScope(scope.timeline, span)
     try {
-      result = this.storage.run(scope, fn)
-    } catch (error) {
-      span.end(error)
-      throw error
-    }
-    if (!isThenable(result)) {
+      const result = this.storage.run(inner, fn)
+      if (isThenable(result)) return this.#settled(result, span, inner) as T
       span.end()
       return result
+    } catch (error) {
+      span.end(error ?? 'error')
+      throw error
     }
-    const promise =
-      result instanceof Promise ? result : this.storage.run(scope, () => Promise.resolve(result))
-    promise.then(
-      () => span.end(),
-      (error: unknown) => span.end(error ?? new Error('rejected')),
-    )
-    return promise as T
   }
 
-  /** Exact totals since the last reset, most requests first. */
+  /** Counts work that belongs to no request. */
+  background(kind: SpanKind, durationMs: number): void {
+    const now = this.#clock.now()
+    const span = new Span(this.backgroundSpans, kind, '', now - durationMs, undefined)
+    span.endMs = now
+    this.#background.add(span)
+  }
+
+  /** Exact, since the last reset; routes with most time first. */
   routes(): RouteFacts[] {
-    const totals = this.#allTotals().sort((a, b) => b.requests - a.requests)
-    return totals.map((each) => each.toFacts())
+    return this.#used()
+      .sort((a, b) => b.totalMs - a.totalMs)
+      .map((route) => route.toFacts())
   }
 
-  /** Slowest requests of each route, slowest first. */
+  /** Whole requests, slowest first: of all, and of each route. */
   slowest(): RequestFacts[] {
-    return this.#store.slowest().map((timeline) => timeline.toFacts())
+    return this.#store.slowest()
   }
 
-  /** A fair sample of each route's requests. */
+  /** Whole requests, a fair sample of each route, in order of coming. May hold slow ones too. */
   sample(): RequestFacts[] {
-    return this.#store.sample().map((timeline) => timeline.toFacts())
-  }
-
-  /** Slowest and sample, each request once. */
-  kept(): RequestFacts[] {
-    return this.#store.all().map((timeline) => timeline.toFacts())
-  }
-
-  /** Keeps this many of each route from now on, and forgets those kept until now. */
-  keep(slowest: number, sample: number): void {
-    this.#store = this.#newStore(slowest, sample)
+    return this.#store.sample()
   }
 
   process(): ProcessFacts {
-    this.#loop.watch()
-    const { user, system } = process.cpuUsage(this.#cpu)
+    const loop = this.#loop.facts()
+    const { user, system } = process.cpuUsage(this.#cpuAtReset)
+    const { queries, dbMs } = this.#background
     return {
       pid: process.pid,
-      node: process.version,
+      node: process.versions.node,
       cpuMs: (user + system) / 1000,
       maxRssMb: process.resourceUsage().maxRSS / 1024,
-      loopUtilisation: this.#loop.utilisation,
-      loopDelayP99Ms: this.#loop.delayMs(0.99),
-      loopDelayMaxMs: this.#loop.delayMs(1),
-      background: { queries: this.#backgroundQueries, dbMs: this.#backgroundMs },
+      loopUtilisation: loop.utilisation,
+      loopDelayP99Ms: loop.delayP99Ms,
+      loopDelayMaxMs: loop.delayMaxMs,
+      background: { queries, dbMs },
     }
   }
 
-  /** Measures event-loop delay from now on, not from the first time it is asked for. */
-  watchLoop(): void {
-    this.#loop.watch()
-  }
-
-  /** Plain JSON; `merge` of another process takes it. */
+  /** Totals as JSON, for `merge` in another process. */
   snapshot(): TimingSnapshot {
-    return { routes: this.#allTotals().map((totals) => totals.snapshot()) }
+    const { queries, connects, dbMs, poolWaitMs, connectMs, httpMs } = this.#background
+    return {
+      version: snapshotVersion,
+      routes: this.#used().map(snapshotOf),
+      background: { queries, connects, dbMs, poolWaitMs, connectMs, httpMs },
+    }
   }
 
-  /** Adds what another process counted: exact, histograms included. */
-  merge(snapshot: TimingSnapshot): void {
-    for (const route of snapshot.routes) this.#totalsOf(route.method, route.route).merge(route)
+  /** Adds what `snapshot` of another process gave. Throws SNAPSHOT_INVALID, and has added nothing then. */
+  merge(value: unknown): void {
+    const { routes, background } = checkedSnapshot(value)
+    for (const each of routes) {
+      const { method, route } = each
+      addTo(route === OTHER_ROUTE ? this.#routes.other : this.#routes.ofRoute(method, route), each)
+    }
+    for (const [figure, value] of Object.entries(background)) {
+      this.#background[figure as keyof typeof background] += value
+    }
   }
 
-  /** Forgets everything counted; requests in flight count when they finish. */
+  /** Forgets all totals and kept requests. Requests under way are counted when they finish. */
   reset(): void {
-    this.#routes = new Map()
-    this.#routeCount = 0
-    this.#store.clear()
+    const { slowest, slowestPerRoute, samplePerRoute, maxKeptBytes, random, maxRoutes } =
+      this.#settings
+    this.#store = new RequestStore({
+      slowestMax: slowest,
+      slowestPerRoute,
+      samplePerRoute,
+      maxBytes: maxKeptBytes,
+      random,
+    })
+    this.#routes = new RouteTable(maxRoutes, this.#store)
+    this.#background = new SpanTotals()
+    this.#deepSeen = new Map()
+    this.#cpuAtReset = process.cpuUsage()
     this.#loop.reset()
-    this.#cpu = process.cpuUsage()
-    this.#backgroundQueries = 0
-    this.#backgroundMs = 0
   }
 
+  /** Totals in the text format of Prometheus. */
   prometheus(): string {
-    return prometheusText(this.#allTotals(), this.process())
+    return prometheusOf({
+      routes: this.#used(),
+      process: this.process(),
+      loop: this.#loop.facts(),
+      inFlight: this.inFlight,
+    })
   }
 
-  /** Value of a `Server-Timing` header for what has happened so far. */
+  /** Value of the `Server-Timing` header; empty unless it is switched on. */
   serverTiming(timeline: Timeline): string {
-    return serverTimingValue(timeline)
+    return this.#settings.serverTiming ? serverTimingOf(timeline) : ''
   }
 
-  /** Value of a `traceparent` header for a call that this request makes. */
+  /** Value of the `traceparent` header of a call made for this request. */
   traceparent(timeline: Timeline): string {
-    timeline.traceId ??= newTraceId()
-    return formatTraceparent(timeline.traceId, newSpanId(), timeline.isTraceSampled)
+    return formatTraceparent((timeline.outgoing ??= continueTrace(timeline.incoming)))
   }
 
+  /** Stops watching the event loop. Counting goes on. */
   close(): void {
+    this.#isClosed = true
     this.#loop.close()
   }
 
@@ -264,48 +310,60 @@ export class Timing {
     this.close()
   }
 
-  #newStore(slowest: number, sample: number): RequestStore {
-    const bounds = {
-      slowest: wholeNumber('slowest', slowest, 0),
-      sample: wholeNumber('sample', sample, 0),
-      spans: this.#maxKeptSpans,
+  #settled(result: PromiseLike<unknown>, span: Span, inner: SpanScope): Promise<unknown> {
+    const done = (value: unknown) => {
+      span.end()
+      return value
     }
-    return new RequestStore(bounds, this.#random)
+    const failed = (error: unknown) => {
+      span.end(error ?? 'error')
+      throw error
+    }
+    if (result instanceof Promise) return result.then(done, failed)
+    // Calling `then` is what starts a lazy one, so it is called inside of the span.
+    return this.storage
+      .run(inner, () => new Promise((resolve, reject) => void result.then(resolve, reject)))
+      .then(done, failed)
   }
 
-  #totalsOf(method: string, route: string): RouteTotals {
-    const totals = this.#routes.get(method)?.get(route)
-    if (totals !== undefined) return totals
-    // A client may invent methods; Node's parser knows 35 of them, so this needs no bound of its own.
-    let byRoute = this.#routes.get(method)
-    if (byRoute === undefined) this.#routes.set(method, (byRoute = new Map()))
-    const name = this.#routeCount < this.#maxRoutes ? route : '(other)'
-    let made = byRoute.get(name)
-    if (made === undefined) {
-      made = new RouteTotals(method, name)
-      byRoute.set(name, made)
-      this.#routeCount += 1
-    }
-    return made
+  #used(): RouteTotals[] {
+    return this.#routes.all.filter(({ requests, late }) => requests > 0 || late > 0)
   }
 
-  #allTotals(): RouteTotals[] {
-    return [...this.#routes.values()].flatMap((byRoute) => [...byRoute.values()])
+  #isDeep(method: string, path: string): boolean {
+    // The framework's pattern is not known yet: requests are told apart by the folded path.
+    const key = `${method} ${foldPath(path)}`
+    if (this.#deepSeen.size >= MAX_DEEP_ROUTES && !this.#deepSeen.has(key)) return false
+    const seen = this.#deepSeen.get(key) ?? 0
+    this.#deepSeen.set(key, seen + 1)
+    return seen % this.#deepEvery === 0
+  }
+
+  /** Called with the first request, and then once a minute at most. */
+  #readEpoch(now: number): void {
+    this.#epochCheckMs = now + EPOCH_CHECK_MS
+    if (!this.#isClosed) this.#loop.start()
+    const epochMs = Date.now() - now
+    if (Math.abs(epochMs - this.epochMs) > EPOCH_DRIFT_MS) this.epochMs = epochMs
   }
 }
 
-function adoptTrace(timeline: Timeline, header: string): void {
-  const parent = parseTraceparent(header)
-  if (parent === undefined) return
-  timeline.traceId = parent.traceId
-  timeline.parentSpanId = parent.parentId
-  timeline.isTraceSampled = parent.isSampled
+function addSpans(totals: RouteTotals, timeline: Timeline): void {
+  const { spans } = timeline
+  for (let i = 0; i < spans.length; i++) {
+    const span = spans[i] as Span
+    if (!span.isOpen) totals.spans.add(span)
+  }
+  if (timeline.overflow !== undefined) {
+    totals.spans.merge(timeline.overflow)
+    timeline.overflow = undefined
+  }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
-    typeof value === 'object' &&
     value !== null &&
+    (typeof value === 'object' || typeof value === 'function') &&
     typeof (value as { then?: unknown }).then === 'function'
   )
 }
