@@ -68,7 +68,7 @@ main section > h2 + p { margin-top: 4px; color: var(--soft); max-width: 76ch; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 20px 24px; margin-top: 16px; }
 .card.alarm { border-color: var(--bad); background: var(--bad-soft); }
 .card.alarm pre { white-space: pre-wrap; overflow-wrap: anywhere; margin-top: 8px; }
-.finding { display: grid; grid-template-columns: 40px minmax(0, 1fr) 172px; column-gap: 12px; }
+.finding { display: grid; grid-template-columns: 40px minmax(0, 1fr) 196px; column-gap: 12px; }
 .finding .rank { font-size: 22px; line-height: 1.15; font-weight: 640; color: var(--soft); font-variant-numeric: tabular-nums; }
 .finding .saving { text-align: right; font-variant-numeric: tabular-nums; }
 .finding .saving strong { display: block; font-size: 22px; line-height: 1.2; font-weight: 660; }
@@ -84,8 +84,8 @@ main section > h2 + p { margin-top: 4px; color: var(--soft); max-width: 76ch; }
 .remedy h4 { margin: 0; font-size: 13px; font-weight: 640; color: var(--good); }
 .cause { margin-top: 8px; color: var(--warn); font-weight: 560; }
 .code { position: relative; margin-top: 8px; background: var(--inset); border: 1px solid var(--line); border-radius: 8px; }
-.code pre { padding: 12px 88px 12px 16px; overflow-x: auto; line-height: 1.5; tab-size: 2; }
-.code .language { position: absolute; right: 12px; bottom: 4px; font-size: 13px; color: var(--soft); pointer-events: none; }
+.code pre { padding: 12px 120px 12px 16px; overflow-x: auto; line-height: 1.5; tab-size: 2; }
+.code .language { position: absolute; right: 84px; top: 8px; font-size: 13px; color: var(--soft); pointer-events: none; }
 .copy { position: absolute; top: 6px; right: 6px; }
 button { font: 560 13px/1.5 var(--sans); color: var(--text); background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 2px 10px; cursor: pointer; }
 button:hover { border-color: var(--accent); color: var(--accent); }
@@ -98,6 +98,7 @@ tbody th { font-weight: 500; color: var(--text); white-space: normal; }
 tr:last-child > td, tr:last-child > th[scope="row"] { border-bottom: 0; }
 th button { border: 0; background: none; padding: 0; color: inherit; font: inherit; }
 th[aria-sort="ascending"] button::after { content: " ↑"; } th[aria-sort="descending"] button::after { content: " ↓"; }
+table.sortable { min-width: 860px; } table.sortable th.route { min-width: 176px; }
 td.shares { width: 22%; min-width: 168px; padding-right: 0; }
 .shares svg { display: block; width: 100%; height: 16px; border-radius: 4px; }
 .key { display: flex; flex-wrap: wrap; gap: 4px 20px; list-style: none; margin-top: 12px; font-size: 13px; color: var(--soft); }
@@ -137,9 +138,8 @@ footer { margin: 48px 0 40px; color: var(--soft); font-size: 13px; }
   .bar-nav ul { margin-right: 0; }
   .filter { width: 100%; } .filter input { flex: 1; max-width: none; min-width: 0; }
   .finding { grid-template-columns: 28px minmax(0, 1fr); }
-  .finding .saving { grid-column: 2; grid-row: 1; text-align: left; margin-bottom: 12px; }
-  .finding .rank { grid-row: 1; }
-  .finding .body { grid-column: 1 / -1; }
+  .finding .body { grid-column: 2; }
+  .finding .saving { grid-column: 2; text-align: left; margin-top: 16px; padding-top: 12px; border-top: 1px solid var(--line); }
   .finding .saving svg { max-width: 240px; }
   details.fall .w-name { width: 40%; } details.fall .w-kind, details.fall .kind { display: none; } details.fall .w-ms { width: 68px; }
   .code pre { padding-right: 16px; padding-top: 40px; }
@@ -151,7 +151,9 @@ footer { margin: 48px 0 40px; color: var(--soft); font-size: 13px; }
   .card, .tile { break-inside: avoid; border-color: #c4cad3; }
   .card.long, .card.falls { break-inside: auto; }
   tr, details.fall { break-inside: avoid; }
-  .scroll { overflow: visible; }
+  .scroll { overflow: visible; } table.sortable { min-width: 0; } table.sortable th.route { min-width: 112px; } td.shares { min-width: 90px; }
+  td, tbody th { padding-right: 6px; }
+  table.sortable { font-size: 9pt; }
   .code pre { white-space: pre-wrap; padding-right: 16px; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
