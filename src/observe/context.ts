@@ -7,27 +7,30 @@
  *   request A ── connect ─────────────── wait ────────────┐
  *   request B ── connect ── query ── release ── calls A's callback, in B's context
  *
- * So the timeline is taken where the user calls, and put back around each callback and continuation.
+ * So the scope (the timeline, with the user's own span around, if any) is taken where the user calls, and put back around each callback and continuation.
  * Only our storage is restored: the storages of the application see what they saw without us.
  */
-import { type Timeline, timing } from '../timing/index.ts'
+import { timing } from '../timing/index.ts'
+
+/** What the one storage holds: the request, and the user's own span within it. */
+export type Scope = NonNullable<ReturnType<typeof timing.storage.getStore>>
 
 type AnyFunction = (this: unknown, ...args: never[]) => unknown
 
-/** `fn`, run for `timeline` whoever calls it; `undefined` means for no request. */
-export function bind<F extends AnyFunction>(timeline: Timeline | undefined, fn: F): F {
+/** `fn`, run for `scope` whoever calls it; `undefined` means for no request. */
+export function bind<F extends AnyFunction>(scope: Scope | undefined, fn: F): F {
   const { storage } = timing
   return function bound(this: unknown, ...args: never[]): unknown {
     // `run` with the function and its arguments, not a closure: this is on the path of every query.
-    return storage.run(timeline as Timeline, Reflect.apply, fn, this, args)
+    return storage.run(scope as Scope, Reflect.apply, fn, this, args)
   } as unknown as F
 }
 
-/** Runs `fn` for `timeline` now. */
+/** Runs `fn` for `scope` now. */
 export function runFor<Args extends unknown[], Result>(
-  timeline: Timeline | undefined,
+  scope: Scope | undefined,
   fn: (...args: Args) => Result,
   ...args: Args
 ): Result {
-  return timing.storage.run(timeline as Timeline, fn, ...args)
+  return timing.storage.run(scope as Scope, fn, ...args)
 }

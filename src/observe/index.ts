@@ -5,22 +5,33 @@
  * twice (by `NODE_OPTIONS` and the command line, or as two copies of the package), the first one
  * wins: two would count everything twice.
  *
- * Where `HASTEN_AGENT` names a socket, a doctor has started this process and the agent reports to
- * it.
+ * Environment (docs/observe.md): `HASTEN_OBSERVE=0` switches all of it off, `HASTEN_SERVER_TIMING=1`
+ * adds the header, `HASTEN_PROPAGATE=0` keeps `traceparent` to oneself. The doctor imports `./agent`,
+ * which imports this file.
  */
+import { observeFrameworks } from './frameworks.ts'
 import { hookFailed } from './guard.ts'
+import { observeHttpClient } from './http-client.ts'
+import { observeHttpServer } from './http-server.ts'
 import { watchModules } from './modules.ts'
+import { observeRedis } from './redis.ts'
+import { observeUndici } from './undici.ts'
 
 const loaded = Symbol.for('hasten.observe')
 const root = globalThis as { [loaded]?: string }
 
-if (root[loaded] === undefined) {
+if (root[loaded] === undefined && process.env.HASTEN_OBSERVE !== '0') {
   root[loaded] = import.meta.url
-  install()
-}
-
-function install(): void {
-  for (const step of [watchModules]) {
+  const steps = [
+    observeHttpServer,
+    observeFrameworks,
+    observeHttpClient,
+    observeUndici,
+    observeRedis,
+    // Last: what is loaded already is patched by what has registered.
+    watchModules,
+  ]
+  for (const step of steps) {
     try {
       step()
     } catch (error) {

@@ -52,6 +52,7 @@ export const observedModules: readonly string[] = [
   'ioredis',
   'redis',
   '@redis/client',
+  'undici',
   'fastify',
   'express',
   'koa',

@@ -1,0 +1,219 @@
+/**
+ * HTTP server: each request of `node:http`, `https` and `http2` runs inside its own timeline.
+ *
+ * Nothing of the application is replaced. `emit` of the server classes is where Node hands a request
+ * to whatever listens, so that is the one place to stand:
+ *
+ *   parser ─▶ server.emit('request', req, res) ─▶ storage.run(timeline, …listeners…)
+ *                                                          │
+ *   socket ◀─ bytes ◀──────────── res.end() ◀──────────────┘
+ *      │
+ *      ├─ channel http.server.response.finish  → finished
+ *      └─ socket 'close' before that           → aborted
+ *
+ * Rules:
+ *   1. One request, one timeline: a request that is emitted again (`checkContinue` handed on to
+ *      `request`, one server that forwards to another) keeps the first.
+ *   2. The end is told by a channel and by one listener per connection, not by a listener on each
+ *      response: `res.on('close')` for every request costs more than everything else here.
+ *   3. Body and back-pressure events come out of the parser's and the socket's own context, where
+ *      the request is unknown. They are run for their request: on `req` only where a body is
+ *      expected, on `res` for `drain` and `close` alone.
+ *   4. Headers are looked at raw. `req.headers` builds an object that a small handler never needs.
+ *   5. Upgrades and CONNECT pass by.
+ *
+ * `responseBytes` are the bytes on the connection, head included, compressed if it was.
+ * `aborted` means that the connection closed before the response was handed to the system; the
+ * status is then what had been sent, or 499 where nothing had.
+ */
+import { subscribe } from 'node:diagnostics_channel'
+import http from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import https from 'node:https'
+import type { Socket } from 'node:net'
+import { type Timeline, timing } from '../timing/index.ts'
+import { nameRequest } from './frameworks.ts'
+import { hookFailed } from './guard.ts'
+import { type Observed, timelineOf } from './observed.ts'
+
+type Request = http.IncomingMessage & Observed
+type Response = http.ServerResponse & Observed
+type AnyEmit = (this: unknown, ...args: unknown[]) => boolean
+
+const connectionOf = Symbol('hasten.connection')
+type ObservedSocket = Socket & { [connectionOf]?: Connection }
+
+/** Requests under way on one connection: one, unless the client pipelines. */
+class Connection {
+  first: Response | undefined
+  /** As many as Node's parser lets in before it pauses the socket. */
+  readonly others: Response[] = []
+  bytesBefore: number
+
+  constructor(socket: Socket) {
+    this.bytesBefore = socket.bytesWritten
+    socket.once('close', () => {
+      for (const response of [this.first, ...this.others]) {
+        if (response !== undefined) end(response, socket, true)
+      }
+    })
+  }
+
+  add(response: Response): void {
+    if (this.first === undefined) this.first = response
+    else this.others.push(response)
+  }
+
+  /** False where it had ended before. */
+  delete(response: Response): boolean {
+    if (this.first === response) {
+      this.first = this.others.shift()
+      return true
+    }
+    const index = this.others.indexOf(response)
+    if (index === -1) return false
+    this.others.splice(index, 1)
+    return true
+  }
+}
+
+export function observeHttpServer(): void {
+  for (const { prototype } of [http.Server, https.Server]) observeEmit(prototype)
+  observeResponse(http.ServerResponse.prototype)
+  subscribe('http.server.response.finish', (message) => {
+    const { response, socket } = message as { response: Response; socket: Socket }
+    if (response[timelineOf] !== undefined) end(response, socket, false)
+  })
+}
+
+/** `prototype.emit`, run for the request that it hands over. */
+function observeEmit(prototype: { emit: unknown }): void {
+  const emit = prototype.emit as AnyEmit
+  const { storage } = timing
+  prototype.emit = function observedEmit(
+    this: unknown,
+    event: unknown,
+    req: unknown,
+    res: unknown,
+  ) {
+    if (event === 'request' || event === 'checkContinue' || event === 'checkExpectation') {
+      const timeline = begin(req as Request, res as Response)
+      if (timeline !== undefined) return storage.run(timeline, emit.bind(this), event, req, res)
+    }
+    // biome-ignore lint/complexity/noArguments: forwarding them as they are is what is fast
+    return emit.apply(this, arguments as unknown as unknown[])
+  }
+}
+
+function begin(req: Request, res: Response): Timeline | undefined {
+  try {
+    if (res[timelineOf] !== undefined) return undefined
+    const { socket } = req as { socket: ObservedSocket }
+    const timeline = timing.begin(
+      req.method ?? 'GET',
+      req.url ?? '/',
+      traceparentOf(req.rawHeaders),
+    )
+    res[timelineOf] = timeline
+    if (req.httpVersionMajor === 2) {
+      beginHttp2(req as unknown as Http2ServerRequest, res as unknown as Http2ServerResponse)
+      return timeline
+    }
+    const connection = (socket[connectionOf] ??= new Connection(socket))
+    connection.add(res)
+    if (hasBody(req)) {
+      req[timelineOf] = timeline
+      req.emit = emitForRequest
+    }
+    return timeline
+  } catch (error) {
+    hookFailed(error)
+    return undefined
+  }
+}
+
+function end(res: Response, socket: ObservedSocket, aborted: boolean): void {
+  try {
+    const timeline = res[timelineOf]
+    const connection = socket[connectionOf]
+    if (timeline === undefined || connection === undefined || !connection.delete(res)) return
+    const bytes = socket.bytesWritten
+    timeline.responseBytes = bytes - connection.bytesBefore
+    connection.bytesBefore = bytes
+    finish(timeline, res, aborted)
+  } catch (error) {
+    hookFailed(error)
+  }
+}
+
+function finish(timeline: Timeline, res: Response, aborted: boolean): void {
+  const status = aborted && !res.headersSent ? 499 : res.statusCode
+  try {
+    nameRequest(timeline, res.req, res, status)
+  } catch (error) {
+    hookFailed(error)
+  }
+  timing.finish(timeline, status, aborted)
+}
+
+/** HTTP/2 has neither the channel nor one socket per response at a time. */
+function beginHttp2(req: Http2ServerRequest, res: Http2ServerResponse): void {
+  res.once('close', () => {
+    try {
+      const timeline = (res as Observed)[timelineOf]
+      if (timeline === undefined) return
+      finish(timeline, res as unknown as Response, req.stream?.aborted ?? req.aborted)
+    } catch (error) {
+      hookFailed(error)
+    }
+  })
+}
+
+const emitter = http.IncomingMessage.prototype.emit as AnyEmit
+
+function emitForRequest(this: Request, ...args: unknown[]): boolean {
+  return timing.storage.run(this[timelineOf] as Timeline, emitter.bind(this), ...args)
+}
+
+function observeResponse(prototype: http.ServerResponse): void {
+  const emit = prototype.emit as AnyEmit
+  prototype.emit = function observedEmit(this: Response, event: string | symbol) {
+    if ((event === 'drain' || event === 'close') && this[timelineOf] !== undefined) {
+      // biome-ignore lint/complexity/noArguments: forwarding them as they are is what is fast
+      return timing.storage.run(this[timelineOf], () => emit.apply(this, arguments as never))
+    }
+    // biome-ignore lint/complexity/noArguments: forwarding them as they are is what is fast
+    return emit.apply(this, arguments as never)
+  }
+  if (process.env.HASTEN_SERVER_TIMING === '1') addServerTiming(prototype)
+}
+
+/** Only where it is switched on: what a response took is not everybody's business. */
+function addServerTiming(prototype: http.ServerResponse): void {
+  const writeHead = prototype.writeHead as (this: Response, ...args: unknown[]) => Response
+  prototype.writeHead = function observedWriteHead(this: Response, ...args: unknown[]): Response {
+    try {
+      const timeline = this[timelineOf]
+      if (timeline !== undefined && !this.headersSent) {
+        this.appendHeader('Server-Timing', timing.serverTiming(timeline))
+      }
+    } catch (error) {
+      hookFailed(error)
+    }
+    return writeHead.apply(this, args)
+  } as typeof prototype.writeHead
+}
+
+function hasBody(req: Request): boolean {
+  if (req.method === 'GET' || req.method === 'HEAD') return false
+  return true
+}
+
+/** Its value, where the caller sent one. */
+function traceparentOf(rawHeaders: readonly string[]): string | undefined {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string
+    if (name.length === 11 && name.toLowerCase() === 'traceparent') return rawHeaders[i + 1]
+  }
+  return undefined
+}
