@@ -17,7 +17,13 @@ import {
   renderTerminal,
 } from '../report/index.ts'
 import { documentOf } from './doctor/document.ts'
-import { assertDrivable, Examination, type Goal, requestsOf, type Traffic } from './doctor/examination.ts'
+import {
+  assertDrivable,
+  Examination,
+  type Goal,
+  requestsOf,
+  type Traffic,
+} from './doctor/examination.ts'
 import { type FailOn, failOn } from './doctor/fail-on.ts'
 import { discoverTraffic } from './drive/index.ts'
 import { defineOptions, type Values } from './options.ts'
@@ -49,7 +55,10 @@ const options = {
   },
   'allow-writes': { type: 'flag', what: 'Drive discovered routes that write to the database' },
   'allow-outbound': { type: 'flag', what: 'Drive discovered routes that call other machines' },
-  'allow-remote-database': { type: 'flag', what: 'Drive although the database is on another machine' },
+  'allow-remote-database': {
+    type: 'flag',
+    what: 'Drive although the database is on another machine',
+  },
   rate: {
     type: 'number',
     unit: 'requests per second',
@@ -80,7 +89,13 @@ const options = {
     default: 5,
     what: 'Requests of each route that are sent one at a time',
   },
-  seed: { type: 'integer', unit: 'number', min: 0, default: 1, what: 'Decides the order of the load' },
+  seed: {
+    type: 'integer',
+    unit: 'number',
+    min: 0,
+    default: 1,
+    what: 'Decides the order of the load',
+  },
   timeout: {
     type: 'number',
     unit: 's',
@@ -135,14 +150,19 @@ export async function doctorCommand(argv: readonly string[]): Promise<number> {
     )
   }
   if (values.watch && (values.requests !== undefined || values.goal !== undefined)) {
-    throw new HastenError('OPTION_INVALID', '--watch sends nothing: --requests and --goal go without it')
+    throw new HastenError(
+      'OPTION_INVALID',
+      '--watch sends nothing: --requests and --goal go without it',
+    )
   }
   if (values.rate !== undefined && values.goal !== undefined) {
-    throw new HastenError('OPTION_INVALID', '--rate gives the rate, --goal searches it: give one of them')
+    throw new HastenError(
+      'OPTION_INVALID',
+      '--rate gives the rate, --goal searches it: give one of them',
+    )
   }
   // Read before anything is started: a wrong file should cost nobody a server.
-  const given =
-    values.requests === undefined ? undefined : await readRequestFile(values.requests)
+  const given = values.requests === undefined ? undefined : await readRequestFile(values.requests)
   const interrupt = new AbortController()
   const onSignal = () => interrupt.abort(new Error('interrupted'))
   process.on('SIGINT', onSignal)

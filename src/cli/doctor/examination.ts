@@ -184,7 +184,8 @@ export class Examination {
   #noteFailures(answers: readonly Answer[]): void {
     for (const { request, status, error, errorMessage } of answers) {
       const what = `${request.method} ${request.path}`
-      if (error !== undefined) this.notes.push(`${what} was not answered: ${errorMessage ?? error}.`)
+      if (error !== undefined)
+        this.notes.push(`${what} was not answered: ${errorMessage ?? error}.`)
       else if (status >= 400) {
         this.notes.push(`${what} answers ${status}: its times are those of an error.`)
       }
@@ -228,10 +229,7 @@ export class Examination {
     this.#blocks = await this.#target.profileStop([...requests])
   }
 
-  async #chooseRate(
-    requests: readonly PlannedRequest[],
-    solo: readonly Answer[],
-  ): Promise<number> {
+  async #chooseRate(requests: readonly PlannedRequest[], solo: readonly Answer[]): Promise<number> {
     const { origin, goal, ratePerSecond, seed, signal, progress } = this.#options
     if (ratePerSecond !== undefined) return ratePerSecond
     const common = {
@@ -252,7 +250,8 @@ export class Examination {
           heldPerSecond: held ? found.ratePerSecond : null,
         },
       }
-      if (!held) this.notes.push('No rate held the goal; what follows was measured at 1 per second.')
+      if (!held)
+        this.notes.push('No rate held the goal; what follows was measured at 1 per second.')
       return held ? found.ratePerSecond : 1
     }
     const found = await autoRate({ ...common, solo })
