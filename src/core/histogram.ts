@@ -153,7 +153,7 @@ export class LatencyHistogram {
 
   #add(index: number, count: number): void {
     const octave = index >>> SUB_BITS
-    const counters = (this.#octaves[octave] ??= new Array<number>(SUB_BUCKETS).fill(0))
+    const counters = (this.#octaves[octave] ??= Array.from({ length: SUB_BUCKETS }, zero))
     ;(counters[index & (SUB_BUCKETS - 1)] as number) += count
   }
 
@@ -168,6 +168,10 @@ export class LatencyHistogram {
       }
     }
   }
+}
+
+function zero(): number {
+  return 0
 }
 
 function bucketOf(ms: number): number {

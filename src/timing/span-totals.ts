@@ -74,7 +74,14 @@ export class SpanTotals {
 
   statements(): StatementUse[] {
     if (this.#statements === undefined) return []
-    return [...this.#statements].map(([statement, totals]) => ({ statement, ...totals }))
+    return [...this.#statements].map(([statement, { calls, totalMs, rows, bytes, errors }]) => ({
+      statement,
+      calls,
+      totalMs,
+      rows,
+      bytes,
+      errors,
+    }))
   }
 
   #addStatement(span: Span, statement: string, durationMs: number): void {
