@@ -33,13 +33,11 @@ export class Collector {
   }
 
   begin(deepEvery: number, reset: boolean): void {
-    timing.deepEvery = deepEvery
     // One at a time, a request's own share of the event loop is worth half a microsecond.
-    timing.measuresLoop = deepEvery === 1
+    timing.configure({ deepEvery, detail: deepEvery === 1 })
     this.requests.reset(deepEvery)
     if (!reset) return
-    timing.keep(SLOWEST, SAMPLE)
-    timing.watchLoop()
+    timing.configure({ slowestPerRoute: SLOWEST, samplePerRoute: SAMPLE })
     timing.reset()
     this.#sources.resetPools()
     this.#startedAt = performance.now()
@@ -71,7 +69,7 @@ export class Collector {
 
   #requests(): RequestFacts[] {
     // The deep ones were written down when they ended; the kept may have late spans by now.
-    const all = [...timing.kept(), ...this.requests.kept]
+    const all = [...timing.slowest(), ...timing.sample(), ...this.requests.kept]
     return [...new Map(all.map((request) => [request.id, request])).values()]
   }
 }
