@@ -2,7 +2,7 @@
  * Tally: counts of a load, by route. It lives in the generator's thread; `totals()` crosses to the
  * other one as plain JSON, and `resultOf` makes a `LoadResult` of it there.
  */
-import { LatencyHistogram } from '../core/histogram.ts'
+import { type HistogramJson, LatencyHistogram } from '../core/histogram.ts'
 import {
   type LoadErrorKind,
   type LoadResult,
@@ -30,14 +30,14 @@ export interface TallyTotals {
   readonly maxInFlight: number
   readonly responseBytes: number
   readonly errorKinds: Record<LoadErrorKind, number>
-  readonly late: unknown
+  readonly late: HistogramJson
   readonly routes: readonly {
     readonly route: string
     readonly method: string
     readonly requests: number
     readonly errors: number
     readonly statuses: Record<string, number>
-    readonly latency: unknown
+    readonly latency: HistogramJson
   }[]
 }
 
@@ -123,11 +123,11 @@ export class Tally {
 export function resultOf(totals: TallyTotals): LoadResult {
   const latency = new LatencyHistogram()
   const routes: RouteLoad[] = totals.routes.map((route) => {
-    const own = LatencyHistogram.fromJSON(route.latency as never)
+    const own = LatencyHistogram.fromJSON(route.latency)
     latency.merge(own)
     return { ...route, latency: own }
   })
-  const late = LatencyHistogram.fromJSON(totals.late as never)
+  const late = LatencyHistogram.fromJSON(totals.late)
   const requests = routes.reduce((sum, route) => sum + route.requests, 0)
   return {
     seconds: totals.seconds,

@@ -26,13 +26,17 @@ export class Params {
   }
 }
 
-/** Parses what follows `--params`: pairs, or the path of a JSON file. */
-export async function readParams(text: string): Promise<Params> {
-  return text.includes('=') ? parsePairs(text) : parseFile(text)
+/** Parses each that was given with `--params`: pairs, or the path of a JSON file. */
+export async function readParams(texts: readonly string[]): Promise<Params> {
+  const params = new Params()
+  for (const text of texts) {
+    if (text.includes('=')) parsePairs(text, params)
+    else await parseFile(text, params)
+  }
+  return params
 }
 
-function parsePairs(text: string): Params {
-  const params = new Params()
+function parsePairs(text: string, params: Params): void {
   // A comma separates only where a name and `=` follow: `at=1,2` is one value.
   for (const pair of text.split(/,(?=[^,=]+=)/)) {
     const at = pair.indexOf('=')
@@ -45,10 +49,9 @@ function parsePairs(text: string): Params {
     if (hash === -1) params.add(name, value)
     else params.add(name.slice(hash + 1), value, name.slice(0, hash))
   }
-  return params
 }
 
-async function parseFile(path: string): Promise<Params> {
+async function parseFile(path: string, params: Params): Promise<void> {
   let document: unknown
   try {
     document = JSON.parse(await readFile(path, 'utf8'))
@@ -60,14 +63,12 @@ async function parseFile(path: string): Promise<Params> {
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
     throw invalid(`${path} must hold an object of values by parameter, got ${inspect(document)}`)
   }
-  const params = new Params()
   for (const [key, value] of Object.entries(document)) {
     if (!key.startsWith('/')) addAll(params, path, key, value)
     else if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw invalid(`${path}: ${key} must hold an object of values, got ${inspect(value)}`)
     } else for (const [name, own] of Object.entries(value)) addAll(params, path, name, own, key)
   }
-  return params
 }
 
 function addAll(

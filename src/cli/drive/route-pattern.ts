@@ -63,7 +63,7 @@ function parse(pattern: string): { parts: PathPart[]; obstacle?: string } {
     } else if (param !== null) {
       at += param[0].length
       const rule = ruleAt(withoutGroups, at)
-      if (rule === 'broken')
+      if (rule === null)
         return { parts: [], obstacle: 'its parameter has a rule that cannot be read' }
       at += rule === undefined ? 0 : rule.length + 2
       const marks = /^[?*+]/.exec(withoutGroups.slice(at))?.[0]
@@ -95,8 +95,8 @@ function parse(pattern: string): { parts: PathPart[]; obstacle?: string } {
   return { parts }
 }
 
-/** Text between the parentheses that begin at `at`. */
-function ruleAt(pattern: string, at: number): string | 'broken' | undefined {
+/** Text between the parentheses that begin at `at`; null where they do not close. */
+function ruleAt(pattern: string, at: number): string | null | undefined {
   if (pattern[at] !== '(') return undefined
   let depth = 0
   for (let end = at; end < pattern.length; end++) {
@@ -104,7 +104,7 @@ function ruleAt(pattern: string, at: number): string | 'broken' | undefined {
     else if (pattern[end] === '(') depth += 1
     else if (pattern[end] === ')' && --depth === 0) return pattern.slice(at + 1, end)
   }
-  return 'broken'
+  return null
 }
 
 function compile(rule: string): RegExp | null {

@@ -104,12 +104,12 @@ export class SqlEffects {
 function effectOf(statement: Node): Effect {
   const [kind = '', fields] = (Object.entries(statement)[0] ?? []) as [string?, Node?]
   if (kind === 'TransactionStmt') {
-    const isHarmless = harmlessTransactions.has(String(fields?.['kind']))
+    const isHarmless = harmlessTransactions.has(textOf(fields?.['kind']))
     return isHarmless ? undefined : 'two-phase commit'
   }
   if (kind === 'VariableSetStmt') {
-    const name = String(fields?.['name'] ?? 'all')
-    const isReset = /^VAR_RESET/.test(String(fields?.['kind']))
+    const name = textOf(fields?.['name'])
+    const isReset = textOf(fields?.['kind']).startsWith('VAR_RESET')
     return isReset || harmlessSettings.test(name) ? undefined : `SET ${name}`
   }
   if (kind === 'CopyStmt') {
@@ -160,4 +160,8 @@ function wordsOf(kind: string): string {
     .replace(/Stmt$/, '')
     .replace(/([a-z])([A-Z])/g, '$1 $2')
     .toUpperCase()
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
