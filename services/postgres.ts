@@ -4,7 +4,7 @@
  *   data folder ── kept (`name`, `keep`) or temporary
  *        ├ data/          initdb's; 0700, of whoever runs the server
  *        ├ log
- *        └ owner          pid of the Node process that started it
+ *        └ owner          pid of the Node process that uses the folder
  *
  * Rules: everything listens on 127.0.0.1 at a port that the kernel chose, and needs a password made
  * for this start; as root the server runs as `nobody`, otherwise as oneself; the environment's
@@ -82,7 +82,7 @@ class PostgresServer implements Postgres {
     const { name, keep = false } = options
     this.#folder =
       name !== undefined && keep
-        ? cacheFolder('data', `${name}-${version}`)
+        ? claimFolder(`${name}-${version}`)
         : mkdtempSync(join(tmpdir(), 'hasten-pg-'))
     if (isRoot) {
       chownSync(this.#folder, unprivileged, unprivileged)
@@ -117,7 +117,7 @@ class PostgresServer implements Postgres {
   async stop(): Promise<void> {
     await this.#end('SIGINT')
     running.delete(this)
-    if (this.#options.keep !== true) rmSync(this.#folder, { recursive: true, force: true })
+    this.#leave()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -126,7 +126,12 @@ class PostgresServer implements Postgres {
 
   killNow(): void {
     this.#child?.kill('SIGQUIT')
-    if (this.#options.keep !== true) rmSync(this.#folder, { recursive: true, force: true })
+    this.#leave()
+  }
+
+  #leave(): void {
+    const isKept = this.#options.keep === true
+    rmSync(isKept ? join(this.#folder, 'owner') : this.#folder, { recursive: true, force: true })
   }
 
   /** Kept data remember the password they were made with. */
@@ -193,10 +198,10 @@ class PostgresServer implements Postgres {
 
   async #stopLeftOver(): Promise<void> {
     const [pid, folder] = this.#pidFile()
-    if (pid === undefined || folder !== this.#data || !isPostgres(Number(pid))) return
+    if (pid === undefined || folder !== this.#data || !isAlive(Number(pid), 'postgres')) return
     process.kill(Number(pid), 'SIGQUIT')
     const deadline = performance.now() + READY_MS
-    while (isPostgres(Number(pid)) && performance.now() < deadline) {
+    while (isAlive(Number(pid), 'postgres') && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }
@@ -231,16 +236,34 @@ class PostgresServer implements Postgres {
   }
 }
 
+/** Two runs at once cannot share a kept folder: the second takes the next one of the same name. */
+function claimFolder(name: string): string {
+  for (let turn = 1; ; turn++) {
+    const folder = cacheFolder('data', turn === 1 ? name : `${name}-${turn}`)
+    const owner = join(folder, 'owner')
+    const pid = existsSync(owner) ? Number(readFileSync(owner, 'utf8')) : 0
+    if (pid !== process.pid && isAlive(pid, 'node')) continue
+    rmSync(owner, { force: true })
+    try {
+      writeFileSync(owner, String(process.pid), { flag: 'wx' })
+      return folder
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+  }
+}
+
 function environment(): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', TZ: 'UTC' }
 }
 
-/** Its command line on Linux; elsewhere that it lives has to do. */
-function isPostgres(pid: number): boolean {
+/** Whether this pid is a process of that name: judged by its command line where there is /proc. */
+function isAlive(pid: number, name: string): boolean {
+  if (!(pid > 0)) return false
   try {
     process.kill(pid, 0)
     if (process.platform !== 'linux') return true
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('postgres')
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(name)
   } catch {
     return false
   }
