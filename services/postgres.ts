@@ -1,44 +1,39 @@
 /**
- * A real PostgreSQL for tests and the demo, started in about a second, gone when its starter is.
+ * A real PostgreSQL for tests, benchmarks and the demo: there in a second, gone when its starter is.
  *
- *   data folder ── kept (`name`, `keep`) or temporary
- *        ├ data/          initdb's; 0700, of whoever runs the server
- *        ├ log
- *        └ owner          pid of the Node process that uses the folder
+ *   folder ── temporary, or kept by `name` or `dataDir`
+ *      ├ data/      made by initdb
+ *      ├ secret     the password, as old as the data
+ *      └ log        of the last start
  *
- * Rules: everything listens on 127.0.0.1 at a port that the kernel chose, and needs a password made
- * for this start; as root the server runs as `nobody`, otherwise as oneself; the environment's
- * locale has no say. A starter that was killed leaves a server behind: the next start in the folder
- * finds it by postmaster.pid, makes sure that it is a server on this folder, and stops it first.
+ * It listens on 127.0.0.1 at a port that the kernel chose, asks for a password, and takes nothing
+ * from the environment, the locale least of all. Data are made to be made again: `fsync` is off
+ * unless `settings` say otherwise. `pg_stat_statements` is there, to be switched on by
+ * `settings: { shared_preload_libraries: 'pg_stat_statements' }`.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { cacheFolder, isRoot, unprivileged } from './cache-folder.ts'
+import { freePort } from './free-port.ts'
+import { OwnedFolder } from './owned-folder.ts'
 import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.ts'
+import { cannotRun, identity, ServerProcess } from './server-process.ts'
 
 export interface PostgresOptions {
-  /** Of a kept data folder; the same name gives the same data. */
+  /** Of kept data: the same name gives the same data, unless another process uses them just now. */
   readonly name?: string
-  /** Keep the data for the next start of this name. @default false */
+  /** Keep the data for the next start of this `name`. @default false */
   readonly keep?: boolean
+  /** A folder of one's own instead; its data are kept. */
+  readonly dataDir?: string
+  /** @default one that the kernel chooses */
+  readonly port?: number
+  /** Lines of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Told what takes time, in a few words. */
+  readonly onProgress?: (what: string) => void
   /** Instead of the ones from npm. */
   readonly binaries?: PostgresBinaries
 }
@@ -48,17 +43,20 @@ export interface Postgres {
   readonly port: number
   readonly user: string
   readonly password: string
+  readonly dataDir: string
   url(database?: string): string
-  /** As `pg_ctl -m`: `fast` ends sessions, `immediate` crashes. Same port, same data. */
+  /** `fast` ends sessions in order, `immediate` is a crash. Same port, same data. */
   restart(mode: 'fast' | 'immediate'): Promise<void>
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const READY_MS = 60_000
-const running = new Set<PostgresServer>()
+const PORT_TRIES = 5
+/** Below this, parallel queries run out of the shared memory that a container gives by default. */
+const SMALL_SHM_BYTES = 512 * 2 ** 20
 
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
+  options.onProgress?.('looking for PostgreSQL')
   const binaries = options.binaries ?? postgresBinaries()
   const server = new PostgresServer(binaries, options)
   await server.start()
@@ -69,26 +67,19 @@ class PostgresServer implements Postgres {
   readonly host = '127.0.0.1'
   readonly user = 'postgres'
   readonly password: string
+  readonly dataDir: string
   port = 0
   readonly #bin: string
-  readonly #folder: string
-  readonly #data: string
+  readonly #folder: OwnedFolder
   readonly #options: PostgresOptions
-  #child: ChildProcess | undefined
+  #process: ServerProcess | undefined
 
   constructor({ bin, version }: PostgresBinaries, options: PostgresOptions) {
     this.#bin = bin
     this.#options = options
-    const { name, keep = false } = options
-    this.#folder =
-      name !== undefined && keep
-        ? claimFolder(`${name}-${version}`)
-        : mkdtempSync(join(tmpdir(), 'hasten-pg-'))
-    if (isRoot) {
-      chownSync(this.#folder, unprivileged, unprivileged)
-      chmodSync(this.#folder, 0o700)
-    }
-    this.#data = join(this.#folder, 'data')
+    this.#folder = folderFor(options, version)
+    this.#folder.give()
+    this.dataDir = join(this.#folder.path, 'data')
     this.password = this.#secret()
   }
 
@@ -97,59 +88,74 @@ class PostgresServer implements Postgres {
   }
 
   async start(): Promise<void> {
-    running.add(this)
     try {
-      await this.#stopLeftOver()
-      if (!existsSync(join(this.#data, 'PG_VERSION'))) await this.#init()
-      this.port = await freePort()
-      await this.#launch()
+      if (!existsSync(this.dataDir)) await this.#init()
+      this.#options.onProgress?.('starting PostgreSQL')
+      await this.#listen()
     } catch (error) {
-      await this.stop()
+      this.#folder.release()
       throw error
     }
   }
 
   async restart(mode: 'fast' | 'immediate'): Promise<void> {
-    await this.#end(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
+    await this.#process?.end(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
     await this.#launch()
   }
 
   async stop(): Promise<void> {
-    await this.#end('SIGINT')
-    running.delete(this)
-    this.#leave()
+    await this.#process?.end('SIGINT')
+    this.#process = undefined
+    this.#folder.release()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
 
-  killNow(): void {
-    this.#child?.kill('SIGQUIT')
-    this.#leave()
-  }
-
-  #leave(): void {
-    const isKept = this.#options.keep === true
-    rmSync(isKept ? join(this.#folder, 'owner') : this.#folder, { recursive: true, force: true })
-  }
-
-  /** Kept data remember the password they were made with. */
   #secret(): string {
-    const file = join(this.#folder, 'secret')
+    const file = join(this.#folder.path, 'secret')
     if (existsSync(file)) return readFileSync(file, 'utf8')
     const secret = randomBytes(12).toString('hex')
     writeFileSync(file, secret, { mode: 0o600 })
-    this.#give(file)
+    this.#folder.give(file)
     return secret
   }
 
+  /** Under another name until it is complete: an initdb that was killed leaves half a folder. */
   async #init(): Promise<void> {
-    rmSync(this.#data, { recursive: true, force: true })
-    await this.#run('initdb', [
-      ...['-D', this.#data, '-U', this.user, `--pwfile=${join(this.#folder, 'secret')}`],
-      ...['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync'],
-    ])
+    this.#options.onProgress?.('making a database')
+    const half = `${this.dataDir}.half`
+    rmSync(half, { recursive: true, force: true })
+    const initdb = join(this.#bin, 'initdb')
+    const args = [
+      ['-D', half, '-U', this.user, `--pwfile=${join(this.#folder.path, 'secret')}`],
+      ['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync'],
+    ].flat()
+    try {
+      await promisify(execFile)(initdb, args, {
+        ...identity(this.#folder),
+        env: environment,
+      })
+    } catch (error) {
+      throw typeof (error as { code: unknown }).code === 'string'
+        ? cannotRun('PostgreSQL', initdb, error)
+        : error
+    }
+    renameSync(half, this.dataDir)
+  }
+
+  /** Between the kernel's choice of a port and our use of it somebody else may take it. */
+  async #listen(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      this.port = this.#options.port ?? (await freePort())
+      try {
+        return await this.#launch()
+      } catch (error) {
+        const isTaken = /could not bind|in use/i.test((error as Error).message)
+        if (this.#options.port !== undefined || !isTaken || tries === PORT_TRIES) throw error
+      }
+    }
   }
 
   async #launch(): Promise<void> {
@@ -158,136 +164,47 @@ class PostgresServer implements Postgres {
       port: String(this.port),
       unix_socket_directories: '',
       fsync: 'off',
+      ...sharedMemory(),
       ...this.#options.settings,
     }
-    const log = openSync(join(this.#folder, 'log'), 'a', 0o600)
-    const child = spawn(
-      join(this.#bin, 'postgres'),
-      ['-D', this.#data, ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])],
-      { ...this.#identity(), stdio: ['ignore', log, log], env: environment() },
-    )
-    closeSync(log)
-    this.#child = child
-    await once(child, 'spawn')
-    await this.#ready(child)
-  }
-
-  /** The server writes `ready` into its pid file once it accepts connections. */
-  async #ready(child: ChildProcess): Promise<void> {
-    const deadline = performance.now() + READY_MS
-    for (;;) {
-      if (child.exitCode !== null || child.signalCode !== null) {
-        throw new Error(`PostgreSQL did not start:\n${this.#lastLines()}`)
-      }
-      if (this.#pidFile()[7]?.startsWith('ready') === true) return
-      if (performance.now() > deadline) {
-        throw new Error(`PostgreSQL was not ready within ${READY_MS} ms:\n${this.#lastLines()}`)
-      }
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
-  }
-
-  async #end(signal: 'SIGINT' | 'SIGQUIT'): Promise<void> {
-    const child = this.#child
-    this.#child = undefined
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const exited = once(child, 'exit')
-    child.kill(signal)
-    await exited
-  }
-
-  async #stopLeftOver(): Promise<void> {
-    const [pid, folder] = this.#pidFile()
-    if (pid === undefined || folder !== this.#data || !isAlive(Number(pid), 'postgres')) return
-    process.kill(Number(pid), 'SIGQUIT')
-    const deadline = performance.now() + READY_MS
-    while (isAlive(Number(pid), 'postgres') && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
-  }
-
-  #pidFile(): string[] {
-    try {
-      return readFileSync(join(this.#data, 'postmaster.pid'), 'utf8').split('\n')
-    } catch {
-      return []
-    }
-  }
-
-  #lastLines(): string {
-    return readFileSync(join(this.#folder, 'log'), 'utf8').split('\n').slice(-15).join('\n')
-  }
-
-  #give(path: string): void {
-    if (isRoot) chownSync(path, unprivileged, unprivileged)
-  }
-
-  #identity(): { uid?: number; gid?: number; cwd: string } {
-    const cwd = this.#folder
-    return isRoot ? { uid: unprivileged, gid: unprivileged, cwd } : { cwd }
-  }
-
-  async #run(program: string, args: string[]): Promise<void> {
-    mkdirSync(this.#folder, { recursive: true })
-    await promisify(execFile)(join(this.#bin, program), args, {
-      ...this.#identity(),
-      env: environment(),
+    this.#process = await ServerProcess.start({
+      name: 'PostgreSQL',
+      program: join(this.#bin, 'postgres'),
+      args: [
+        '-D',
+        this.dataDir,
+        ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`]),
+      ],
+      folder: this.#folder,
+      env: environment,
+      isReady: (pid) => this.#isReady(pid),
     })
   }
-}
 
-/** Two runs at once cannot share a kept folder: the second takes the next one of the same name. */
-function claimFolder(name: string): string {
-  for (let turn = 1; ; turn++) {
-    const folder = cacheFolder('data', turn === 1 ? name : `${name}-${turn}`)
-    const owner = join(folder, 'owner')
-    const pid = existsSync(owner) ? Number(readFileSync(owner, 'utf8')) : 0
-    if (pid !== process.pid && isAlive(pid, 'node')) continue
-    rmSync(owner, { force: true })
+  /** The first line is the pid, the eighth its state. */
+  #isReady(pid: number): boolean {
     try {
-      writeFileSync(owner, String(process.pid), { flag: 'wx' })
-      return folder
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      const lines = readFileSync(join(this.dataDir, 'postmaster.pid'), 'utf8').split('\n')
+      return lines[0] === String(pid) && lines[7]?.startsWith('ready') === true
+    } catch {
+      return false
     }
   }
 }
 
-function environment(): NodeJS.ProcessEnv {
-  return { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', TZ: 'UTC' }
+function folderFor({ name, keep, dataDir }: PostgresOptions, version: string): OwnedFolder {
+  if (dataDir !== undefined) return OwnedFolder.at(dataDir)
+  if (name !== undefined && keep === true) return OwnedFolder.kept(`${name}-${version}`)
+  return OwnedFolder.temporary('pg')
 }
 
-/** Whether this pid is a process of that name: judged by its command line where there is /proc. */
-function isAlive(pid: number, name: string): boolean {
-  if (!(pid > 0)) return false
+function sharedMemory(): Record<string, string> {
   try {
-    process.kill(pid, 0)
-    if (process.platform !== 'linux') return true
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(name)
+    const { bsize, blocks } = statfsSync('/dev/shm')
+    return bsize * blocks < SMALL_SHM_BYTES ? { dynamic_shared_memory_type: 'mmap' } : {}
   } catch {
-    return false
+    return {}
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-// Whoever starts a server and is ended by an error or the terminal takes it along. Somebody else who
-// listens for the signal has plans of its own, and calls `stop`.
-function killAll(): void {
-  for (const server of running) server.killNow()
-}
-process.once('exit', killAll)
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => {
-    if (process.listenerCount(signal) > 0) return
-    killAll()
-    process.kill(process.pid, signal)
-  })
-}
+const environment = { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8', TZ: 'UTC' }
