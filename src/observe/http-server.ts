@@ -169,10 +169,10 @@ function beginHttp2(req: Http2ServerRequest, res: Http2ServerResponse): void {
   })
 }
 
-const emitter = http.IncomingMessage.prototype.emit as AnyEmit
-
 function emitForRequest(this: Request, ...args: unknown[]): boolean {
-  return timing.storage.run(this[timelineOf] as Timeline, emitter.bind(this), ...args)
+  // Whatever the class of this request says `emit` is: frameworks and applications have their own.
+  const { emit } = Object.getPrototypeOf(this) as { emit: AnyEmit }
+  return timing.storage.run(this[timelineOf] as Timeline, Reflect.apply, emit, this, args)
 }
 
 function observeResponse(prototype: http.ServerResponse): void {
