@@ -151,20 +151,21 @@ function foldSegment(path: string, start: number, end: number): string {
 function isId(path: string, start: number, end: number): boolean {
   if (end - start > MAX_SEGMENT) return true
 
-  let letters = 0
-  let upper = 0
-  let digits = 0
-  let digitRun = 0
-  let changes = 0
-  let capitals = 0
-  let looksLikeId = false
-  // Of the piece since the last mark.
+  // Of the piece since the last mark, and of all.
   let piece = start
-  let pieceHex = 0
+  let hex = 0
   let pieceDigits = 0
-  let pieceUpper = 0
-  let pieceChanges = 0
-  let pieceCapitals = 0
+  let digits = 0
+  let lower = 0
+  let upper = 0
+  let digitRun = 0
+  // Pairs of neighbours, and those of them that are rare in words: letter beside digit, lower case
+  // before upper case, two of upper case.
+  let pairs = 0
+  let changes = 0
+  let rises = 0
+  let shouts = 0
+  let looksLikeId = false
   let last = MARK
   for (let i = start; i <= end; i++) {
     const code = i === end ? DASH : path.charCodeAt(i)
@@ -172,25 +173,14 @@ function isId(path: string, start: number, end: number): boolean {
     if (kind === OTHER) return true
     if (kind === MARK) {
       if (code === AT && i > start) return true
-      const length = i - piece
-      const isMixed = pieceUpper > 0 && pieceUpper + pieceDigits < length
-      if (
-        isHex(length, pieceHex, pieceDigits) ||
-        looksDrawn(length, pieceChanges, pieceCapitals, isMixed)
-      ) {
-        looksLikeId = true
-      }
-      changes += pieceChanges
-      capitals += pieceCapitals
+      if (isHex(i - piece, hex, pieceDigits)) looksLikeId = true
       digits += pieceDigits
-      upper += pieceUpper
-      letters += length - pieceDigits
-      pieceHex = pieceDigits = pieceUpper = pieceChanges = pieceCapitals = digitRun = 0
+      hex = pieceDigits = digitRun = 0
       piece = i + 1
     } else {
       if (kind === DIGIT) {
         pieceDigits += 1
-        pieceHex += 1
+        hex += 1
         digitRun += 1
         // Behind a mark three are an id, glued to a word (`iso8601`) it takes five.
         if (digitRun >= 5 || (digitRun >= 3 && piece > start && digitRun === i + 1 - piece)) {
@@ -198,23 +188,24 @@ function isId(path: string, start: number, end: number): boolean {
         }
       } else {
         digitRun = 0
-        if (kind === UPPER) pieceUpper += 1
+        if (kind === UPPER) upper += 1
+        else lower += 1
         const lowered = code | 32
-        if (lowered >= 97 && lowered <= 102) pieceHex += 1
+        if (lowered >= 97 && lowered <= 102) hex += 1
       }
-      if (last === MARK) {
-        // The first of its piece has no neighbour.
-      } else if (kind !== last) {
-        if (kind === DIGIT || last === DIGIT) pieceChanges += 1
-        else if (kind === UPPER) pieceCapitals += 1
-      } else if (kind === UPPER) pieceCapitals += 1
+      if (last !== MARK) {
+        pairs += 1
+        if (kind !== last && (kind === DIGIT || last === DIGIT)) changes += 1
+        else if (kind === UPPER && last === LOWER) rises += 1
+        else if (kind === UPPER && last === UPPER) shouts += 1
+      }
     }
     last = kind
   }
 
-  if (letters === 0) return digits > 0
-  const isMixed = upper > 0 && upper < letters
-  if (!looksLikeId && !looksDrawn(end - start, changes, capitals, isMixed)) return false
+  if (lower + upper === 0) return digits > 0
+  if (!looksLikeId && !looksDrawn(pairs, changes, rises, shouts, lower > 0 && upper > 0))
+    return false
   const segment = path.slice(start, end)
   return !LOCALE.test(segment) && !VERSION.test(segment)
 }
@@ -224,13 +215,19 @@ function isHex(length: number, hex: number, digits: number): boolean {
 }
 
 /**
- * Neighbours of different kind, out of all: in a token drawn from letters of both cases and digits
- * they are 0.5 to 0.6, in `getOAuth2Token` 0.3. Where there is one case alone, only the changes
- * between letters and digits tell.
+ * In a token drawn from letters of both cases and digits half of all pairs are rare ones, in
+ * `getOAuth2Token` a third, and in camel case alone nothing but rises. The longer the token, the
+ * surer the share. Where there is one case alone, only the changes between letters and digits tell.
  */
-function looksDrawn(length: number, changes: number, capitals: number, isMixed: boolean): boolean {
-  if (changes >= 4 && length >= 6) return true
-  if (length < 10) return false
-  if (changes >= 3) return true
-  return isMixed && changes + capitals >= 5 && changes + capitals >= 0.4 * (length - 1)
+function looksDrawn(
+  pairs: number,
+  changes: number,
+  rises: number,
+  shouts: number,
+  isMixed: boolean,
+): boolean {
+  if (changes >= 4 || (changes >= 3 && pairs >= 8)) return true
+  if (!isMixed || changes + shouts === 0) return false
+  const rare = changes + rises + shouts
+  return rare >= 5 && rare >= (pairs >= 15 ? 0.28 : 0.4) * pairs
 }

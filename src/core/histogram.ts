@@ -78,6 +78,7 @@ export class LatencyHistogram {
     if (this.#count === 0) return 0
     // The product of two doubles may come out above the whole number that it stands for.
     const rank = Math.min(this.#count, Math.max(1, Math.ceil(q * this.#count - 1e-9)))
+    if (rank === 1) return this.#min
     if (rank === this.#count) return this.#max
     let seen = 0
     for (const [index, count] of this.#buckets()) {

@@ -1,18 +1,29 @@
 /**
- * Shares: what a request's time went into, each moment counted once.
+ * Shares: where the time of a request went, as parts of 1.
  *
- * Spans overlap (calls side by side, a checkout around its statements). A sweep over their ends
- * gives each moment to the innermost thing that was waited for, by this order:
+ *   query  ████████░░░░            12 ms of queries overlap by 4:
+ *   query      ░░░░████████        they share 16 ms of the clock, not 24
+ *   http                ██████     and the call is charged only where no query runs
+ *          └────────┬───────┘└┬┘
+ *                  db       http
  *
- *   db > connect > http > cache > serialise > cpu > poolWait > the rest
+ * The spans are swept from start to end, and each moment belongs to one part, so that the parts add
+ * up to the whole. Where several are under way the first of this list has it:
  *
- * A statement that runs explains a moment better than another one that waits for its connection.
- * What no span covers is the application computing, or waiting for its turn on the event loop: where
- * the loop's own time is known, that much of the rest is `cpu`, and only what is left is `other`.
+ *   1. `serialise`, `cpu`      the process computes: whatever else is open, it does not wait
+ *   2. `db`                    a statement runs
+ *   3. `connect`, `http`, `cache`
+ *   4. `poolWait`              waiting for one's own other statements is the statements' time
+ *
+ * Where no span is open the process computes for this request, or for others while this one is in
+ * line, or the request waits for something that nobody saw (a timer, a file). As long as the event
+ * loop was busy (`loopActiveMs`) it is `cpu`, the rest is `other`. Spans of one's own enclose others
+ * and take no time of theirs. A span that was still open at the end lasts until the end.
  */
 import type { RequestFacts, SpanKind } from './facts.ts'
 
-export interface TimeShares {
+/** Each 0 to 1, together 1. */
+export interface Shares {
   readonly db: number
   readonly poolWait: number
   readonly connect: number
@@ -23,52 +34,85 @@ export interface TimeShares {
   readonly other: number
 }
 
-const order = ['db', 'connect', 'http', 'cache', 'serialise', 'cpu', 'poolWait'] as const
-type Named = (typeof order)[number]
+type Part = keyof Shares
+type Edge = [ms: number, part: number, change: 1 | -1]
 
-const nameOf: Partial<Record<SpanKind, Named>> = {
+/** First come, first charged. */
+const priority: readonly Part[] = ['serialise', 'cpu', 'db', 'connect', 'http', 'cache', 'poolWait']
+
+const partOf: Readonly<Record<SpanKind, Part | undefined>> = {
   query: 'db',
-  connect: 'connect',
-  http: 'http',
-  cache: 'cache',
-  serialise: 'serialise',
-  cpu: 'cpu',
   'pool-wait': 'poolWait',
+  connect: 'connect',
+  cache: 'cache',
+  http: 'http',
+  cpu: 'cpu',
+  serialise: 'serialise',
+  custom: undefined,
 }
 
-/** Each 0 to 1, together 1. */
-export function shares(request: RequestFacts): TimeShares {
-  const total = { db: 0, poolWait: 0, connect: 0, cache: 0, http: 0, cpu: 0, serialise: 0 }
-  const whole = request.durationMs
-  if (!(whole > 0)) return { ...total, other: 1 }
+/** Of one request. One without duration is `other` altogether. */
+export function shares(facts: RequestFacts): Shares {
+  return partsOf(millisecondsOf(facts))
+}
 
-  const edges: { at: number; name: Named; by: 1 | -1 }[] = []
-  for (const { kind, startMs, durationMs } of request.spans) {
-    const name = nameOf[kind]
+/** Of the mean request: long ones weigh by their length. */
+export function meanShares(requests: readonly RequestFacts[]): Shares {
+  const sums = nothing()
+  for (const request of requests) {
+    const parts = millisecondsOf(request)
+    for (const part of Object.keys(sums) as Part[]) sums[part] += parts[part]
+  }
+  return partsOf(sums)
+}
+
+function millisecondsOf(facts: RequestFacts): Record<Part, number> {
+  const { durationMs } = facts
+  const parts = nothing()
+  if (!(durationMs > 0)) return parts
+
+  const open = priority.map(() => 0)
+  let lastMs = 0
+  let covered = 0
+  for (const [ms, part, change] of edgesOf(facts)) {
+    const running = open.findIndex((count) => count > 0)
+    if (running !== -1) {
+      parts[priority[running] as Part] += ms - lastMs
+      covered += ms - lastMs
+    }
+    open[part] = (open[part] as number) + change
+    lastMs = ms
+  }
+
+  const idle = Math.max(0, durationMs - covered)
+  const busy = Math.max(0, (facts.loopActiveMs ?? 0) - parts.cpu - parts.serialise)
+  parts.cpu += Math.min(idle, busy)
+  parts.other = Math.max(0, idle - busy)
+  return parts
+}
+
+function edgesOf({ spans, durationMs }: RequestFacts): Edge[] {
+  const edges: Edge[] = []
+  for (const span of spans) {
+    const name = partOf[span.kind]
     if (name === undefined) continue
-    const from = clamp(startMs, whole)
-    const to = durationMs < 0 ? whole : clamp(startMs + durationMs, whole)
-    if (to > from) edges.push({ at: from, name, by: 1 }, { at: to, name, by: -1 })
+    const part = priority.indexOf(name)
+    const start = Math.min(durationMs, Math.max(0, span.startMs))
+    const end = span.durationMs < 0 ? durationMs : span.startMs + span.durationMs
+    const stop = Math.min(durationMs, end)
+    if (stop > start) edges.push([start, part, 1], [stop, part, -1])
   }
-  edges.sort((a, b) => a.at - b.at)
-
-  const open = { db: 0, poolWait: 0, connect: 0, cache: 0, http: 0, cpu: 0, serialise: 0 }
-  let last = 0
-  for (const { at, name, by } of edges) {
-    const running = order.find((each) => open[each] > 0)
-    if (running !== undefined) total[running] += at - last
-    open[name] += by
-    last = at
-  }
-
-  const covered = order.reduce((sum, name) => sum + total[name], 0)
-  const rest = Math.max(0, whole - covered)
-  total.cpu += Math.min(rest, Math.max(0, request.loopActiveMs ?? 0))
-  for (const name of order) total[name] /= whole
-  const known = order.reduce((sum, name) => sum + total[name], 0)
-  return { ...total, other: Math.max(0, 1 - known) }
+  return edges.sort((a, b) => a[0] - b[0])
 }
 
-function clamp(value: number, max: number): number {
-  return Number.isFinite(value) ? Math.min(max, Math.max(0, value)) : 0
+function partsOf(milliseconds: Readonly<Record<Part, number>>): Shares {
+  const total = Object.values(milliseconds).reduce((sum, ms) => sum + ms, 0)
+  if (total === 0) return { ...nothing(), other: 1 }
+  const parts = { ...milliseconds }
+  for (const part of Object.keys(parts) as Part[]) parts[part] /= total
+  return parts
+}
+
+function nothing(): Record<Part, number> {
+  return { db: 0, poolWait: 0, connect: 0, cache: 0, http: 0, cpu: 0, serialise: 0, other: 0 }
 }
