@@ -12,9 +12,9 @@ const MAX_READ = 64 * 2 ** 20
 
 /** A driver, and strings that must all be in the file. */
 const tellTales: readonly (readonly [library: string, strings: readonly string[]])[] = [
-  ['pg', ['SCRAM-SHA-256', 'SASL', 'client_encoding', 'ROLLBACK']],
+  ['pg', ['SCRAM-SERVER-FIRST-MESSAGE', 'client_encoding']],
   ['postgres', ['SCRAM-SHA-256', 'pg_catalog.pg_type', 'CONNECTION_ENDED']],
-  ['ioredis', ['MOVED', 'CLUSTERDOWN', 'ECONNRESET', 'enableReadyCheck']],
+  ['ioredis', ['CLUSTERDOWN', 'enableReadyCheck']],
 ]
 
 /** Libraries that were bundled into the file: empty where none can be proved. */

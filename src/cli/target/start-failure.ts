@@ -111,7 +111,7 @@ function silent(outcome: string, { links, group }: FailedStart): HastenError {
   }
   return new HastenError(
     'TARGET_SILENT',
-    `${outcome}. ${why} If it only needs longer, raise --ready-timeout.${lastWords(group)}`,
+    `${outcome}. ${why} If it only needs longer, raise --timeout.${lastWords(group)}`,
   )
 }
 

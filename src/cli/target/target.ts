@@ -81,6 +81,7 @@ export interface TargetExit extends Exit {
 }
 
 const ASK_MS = 5_000
+const REQUEST_MS = 2_000
 /** A profile of a minute is serialised and sent by the busy process itself. */
 const PROFILE_MS = 30_000
 const EXPLAIN_MS = 60_000
@@ -99,6 +100,7 @@ export class Target {
   readonly #folder: PrivateFolder
   readonly #graceMs: number
   readonly #phases: Phases
+  readonly #onExit = () => this.killNow()
   #stopping: Promise<void> | undefined
 
   /** Resolves when it listens, rejects with a HastenError TARGET_* otherwise. */
@@ -148,6 +150,7 @@ export class Target {
     this.#graceMs = graceMs
     this.#phases = new Phases(server)
     this.exited = group.exited.then((exit) => this.#describe(exit))
+    process.once('exit', this.#onExit)
   }
 
   /** Pid of the command itself. */
@@ -234,10 +237,10 @@ export class Target {
   }
 
   /**
-   * The one request that carried this trace id, once it has ended. Before its phase only those that
-   * are asked for before they end; in a phase where every request is deep also later.
+   * The one request that carried this trace id, once it has ended. Where one request in n is deep it
+   * must be asked for before it ends; else the last 256 of each process are remembered.
    */
-  async request(traceId: string, limitMs: number = ASK_MS): Promise<RequestFacts | undefined> {
+  async request(traceId: string, limitMs: number = REQUEST_MS): Promise<RequestFacts | undefined> {
     const question = { ask: 'request', traceId, waitMs: limitMs } as const
     const links = this.#server.living
     const answers = links.map(async (link) => {
@@ -302,7 +305,7 @@ export class Target {
     return this.#stopping
   }
 
-  /** For the doctor's own `exit` event: synchronous, no grace. */
+  /** Synchronous, no grace. Called by the doctor's own `exit` event, whatever ends it. */
   killNow(): void {
     this.#group.killNow(this.#strays())
     this.#folder.remove()
@@ -313,6 +316,7 @@ export class Target {
     const left = await this.#group.stop(this.#graceMs, this.#strays())
     this.#server.close()
     this.#folder.remove()
+    process.off('exit', this.#onExit)
     if (left.length === 0) return
     throw new HastenError(
       'TARGET_LEFT',

@@ -11,7 +11,8 @@
  * and not its path. So `use` is wrapped, and the path noted beside the layers that it added.
  *
  * Walking is done when the doctor asks, since routes may be added while the server runs. Routes
- * that are regular expressions are not told: nobody could fill one in. Bound: 5,000 routes.
+ * that are regular expressions are not told: nobody could fill one in. A route for all methods is
+ * told as GET. Bound: 5,000 routes.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import type { DiscoveredRoute } from '../../core/agent-wire.ts'
@@ -50,6 +51,8 @@ interface KoaApplication {
 const MAX_ROUTES = 5_000
 const MAX_APPLICATIONS = 256
 const MAX_DEPTH = 32
+/** Who lists more than GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS means all there are. */
+const MAX_METHODS = 7
 const mark = Symbol('hasten.routes')
 
 const fastifyRoutes = new Map<string, DiscoveredRoute>()
@@ -79,7 +82,7 @@ export function frameworkRoutes(): DiscoveredRoute[] {
     for (const { router } of reference.deref()?.middleware ?? []) {
       for (const { path, methods } of router?.stack ?? []) {
         if (typeof path !== 'string') continue
-        for (const method of methods ?? []) note(method, path, 'koa')
+        for (const method of methodsOf(methods ?? [])) note(method, path, 'koa')
       }
     }
   }
@@ -96,7 +99,7 @@ function watchFastify(message: unknown): void {
   fastify.addHook(
     'onRoute',
     guard(({ method, url }: FastifyRoute) => {
-      for (const each of [method].flat()) {
+      for (const each of methodsOf([method].flat())) {
         if (fastifyRoutes.size >= MAX_ROUTES) return
         const route = { method: each.toUpperCase(), pattern: url, framework: 'fastify' }
         fastifyRoutes.set(`${route.method} ${url}`, route)
@@ -163,9 +166,9 @@ function walkExpress(
   if (depth > MAX_DEPTH) return
   for (const layer of stackOf(handler) ?? []) {
     if (layer.route !== undefined) {
-      const methods = Object.keys(layer.route.methods ?? {})
+      const methods = methodsOf(Object.keys(layer.route.methods ?? {}))
       for (const pattern of joined(prefixes, layer.route.path)) {
-        for (const method of methods) note(method === '_all' ? 'ALL' : method, pattern)
+        for (const method of methods) note(method, pattern)
       }
     } else if (layer.handle !== undefined && stackOf(layer.handle) !== undefined) {
       const path = mountPaths.get(layer) ?? layer.rawPath ?? mountedAt(layer)
@@ -198,6 +201,11 @@ function stackOf(handler: Handler): readonly Layer[] | undefined {
   } catch {
     return undefined
   }
+}
+
+function methodsOf(methods: readonly string[]): readonly string[] {
+  const isAll = methods.length > MAX_METHODS || methods.includes('_all')
+  return isAll ? ['GET'] : methods
 }
 
 /** Each prefix with each path; none where a path is a regular expression. */

@@ -28,14 +28,15 @@ export class RequestKeeper {
   readonly #traced = new Map<string, RequestFacts>()
   readonly #waiting = new Map<string, (facts: RequestFacts) => void>()
   #kept: RequestFacts[] = []
-  #keepsTraced = false
+  /** Under load a request in n is deep, and remembering each of them would cost too much. */
+  #remembers = true
 
-  /** Forgets what was kept. Trace ids are remembered as long as each request is deep. */
+  /** Forgets what was kept. */
   reset(deepEvery: number): void {
     this.#perRoute.clear()
     this.#traced.clear()
     this.#kept = []
-    this.#keepsTraced = deepEvery === 1
+    this.#remembers = deepEvery <= 1
   }
 
   get kept(): readonly RequestFacts[] {
@@ -47,7 +48,8 @@ export class RequestKeeper {
     const timeline = message as FinishedTimeline
     const { traceId } = timeline
     const waiter = traceId === undefined ? undefined : this.#waiting.get(traceId)
-    if (!timeline.deep && waiter === undefined) return
+    const isRemembered = traceId !== undefined && this.#remembers
+    if (!timeline.deep && waiter === undefined && !isRemembered) return
 
     const facts = timeline.toFacts()
     if (timeline.deep) this.#keep(facts)
@@ -56,7 +58,7 @@ export class RequestKeeper {
       this.#waiting.delete(traceId)
       waiter(facts)
     }
-    if (this.#keepsTraced) this.#remember(traceId, facts)
+    if (isRemembered) this.#remember(traceId, facts)
   }
 
   /** The request that carries this trace id, or `undefined` when none has ended within the limit. */
