@@ -7,8 +7,8 @@
  *              ┊├─┤┊   ┊               no difference: all of it within 3 %
  *          ├───┼───┼──┤┊               cannot tell: 1 is inside, and much else
  *
- * The control comes first: where A differs from A′, that is from itself, by as much as B from A,
- * or by more than 3 % where no difference is claimed, nothing was shown. A verdict on the whole
+ * The control comes first: where A may differ from A′, that is from itself, by as much as B differs
+ * from A, or differs by more than 3 % where no difference is claimed, nothing was shown. A verdict on the whole
  * follows the mean and the 95th percentile, and the throughput where a goal was given. One that is
  * better and another that is worse make no winner.
  */
@@ -28,12 +28,19 @@ export function metricVerdict(
   control: Interval | undefined,
 ): MetricVerdict {
   if (![estimate, low, high].every(Number.isFinite)) return 'cannot tell'
-  const drift =
-    control === undefined || !Number.isFinite(control.estimate) ? 0 : Math.abs(control.estimate)
-  if (low > -SAME && high < SAME) return drift > SAME ? 'cannot tell' : 'no difference'
+  const drift = driftOf(control)
+  if (low > -SAME && high < SAME) {
+    return Math.abs(control?.estimate ?? 0) > SAME ? 'cannot tell' : 'no difference'
+  }
   if (low <= 0 && high >= 0) return 'cannot tell'
   if (drift >= Math.abs(estimate)) return 'cannot tell'
   return estimate > 0 === isMoreBetter(metric) ? 'better' : 'worse'
+}
+
+/** How far A may be from A′, by the control's whole interval: its middle is near 1 by chance, too. */
+function driftOf(control: Interval | undefined): number {
+  if (control === undefined || !Number.isFinite(control.estimate)) return 0
+  return Math.max(Math.abs(control.low), Math.abs(control.high))
 }
 
 const deciding: readonly Metric[] = ['meanMs', 'p95Ms', 'throughput']
