@@ -77,6 +77,6 @@ export function kindOf(error: Error, hadConnection: boolean): LoadErrorKind {
   const code = (error as NodeJS.ErrnoException).code ?? ''
   if (code === 'UND_ERR_CONNECT_TIMEOUT') return 'timeout'
   if (!hadConnection) return 'connect'
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'protocol'
+  if (error.name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW') return 'protocol'
   return 'reset'
 }

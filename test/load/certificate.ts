@@ -1,0 +1,19 @@
+/** A certificate that nobody signed, for `localhost`, and its key. Made for this test; worth nothing. */
+export const certificate = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBfzCCASWgAwIBAgIUDr4vAHMQaD/TuM9txBXUYSIQcS8wCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNTA5MDgxMloYDzIxMjYxMTAx
+MDkwODEyWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQi1DacrCHdWWcksnIckkXsxdPVgGl1nK9J/DcHHQH5x1B2sXmwGYZD
+rCwcEqhkmSWAruwim6Dgdw//4XmC17ABo1MwUTAdBgNVHQ4EFgQUCUpzvxRUJEM7
+P/UqpK1nafkWJxQwHwYDVR0jBBgwFoAUCUpzvxRUJEM7P/UqpK1nafkWJxQwDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiA+cOOD2M3EwAyKBKJhwY9D
+XDPjXlFzbPonYOWHYlXxOQIhAOmFOd+iN7cd/Q2dWmjQzPhGlOiKP4xtbaxpM95f
+TGT7
+-----END CERTIFICATE-----`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgKL2vEU/1seEEoAE1
+JpuvV+D5A1b3LRiMXoE1lmkwDHOhRANCAAQi1DacrCHdWWcksnIckkXsxdPVgGl1
+nK9J/DcHHQH5x1B2sXmwGYZDrCwcEqhkmSWAruwim6Dgdw//4XmC17AB
+-----END PRIVATE KEY-----`,
+} as const
