@@ -92,8 +92,8 @@ export class Timeline implements Scope, SpanOwner {
   keepers = 0
   /** @internal */
   keptBytes = 0
-  /** Event loop's active time at the start, where it is asked for. @internal */
-  loopActiveAtStart = 0
+  /** Event loop's active time at the start, -1 where it was not asked for. @internal */
+  loopActiveAtStart = -1
   /** Whether a span of one's own was opened, so that a parent has to be looked for. @internal */
   isScoped = false
   /** Ended spans that are not kept, until the route is known. @internal */

@@ -152,7 +152,7 @@ export class Timing implements TimelineHost {
     timeline.ended = true
     timeline.status = status
     timeline.aborted = aborted
-    if (this.#detail) {
+    if (timeline.loopActiveAtStart >= 0) {
       timeline.loopActiveMs = performance.eventLoopUtilization().active - timeline.loopActiveAtStart
     }
 
