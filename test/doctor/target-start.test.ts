@@ -1,6 +1,14 @@
 /** Starting a command under observation: when it listens, and each way in which it does not. */
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +34,10 @@ test('below npm the server is seen, and npm is not', async (t) => {
   await get(target, '/hello/1')
   const { processes, routes } = await target.takePhase()
   assert.notEqual(target.listening[0]?.pid, target.pid)
-  assert.deepEqual(processes.map(({ pid }) => pid), [target.listening[0]?.pid])
+  assert.deepEqual(
+    processes.map(({ pid }) => pid),
+    [target.listening[0]?.pid],
+  )
   assert.equal(routes.length, 1)
 })
 
@@ -42,7 +53,10 @@ test('options that the application has in NODE_OPTIONS stay, also with spaces', 
     onLine: (stream, line) => lines.push(`${stream}: ${line}`),
   })
 
-  assert.match(lines[0] ?? '', /^stdout: preloaded with --require "[^"]+pre load\.cjs" --import file:/)
+  assert.match(
+    lines[0] ?? '',
+    /^stdout: preloaded with --require "[^"]+pre load\.cjs" --import file:/,
+  )
 })
 
 test('the package works from a path with spaces and signs', async (t) => {
@@ -182,7 +196,8 @@ test('an application bundled into one file: that nothing can be seen, and what t
   for (const name of ['plain.cjs', 'minified.cjs']) {
     await assert.rejects(Target.start([process.execPath, join(folder, name)]), {
       code: 'TARGET_OPAQUE',
-      message: /bundled into one file together with pg, so nothing can be seen.*--packages=external/,
+      message:
+        /bundled into one file together with pg, so nothing can be seen.*--packages=external/,
     })
   }
 })

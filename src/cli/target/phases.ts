@@ -24,6 +24,9 @@ export interface PhaseOptions {
   readonly deepEvery?: number
 }
 
+/** Told of each look in passing: a process, and how many requests it has counted in this phase. */
+export type OnLook = (pid: number, requests: number) => void
+
 const TAKE_MS = 5_000
 const BEGIN_MS = 2_000
 const LOOK_EVERY_MS = 2_000
@@ -32,12 +35,14 @@ const MAX_STATEMENTS = 10_000
 
 export class Phases {
   readonly #server: AgentServer
+  readonly #onLook: OnLook
   readonly #statements = new Map<string, StatementFacts>()
   readonly #warnings = new Set<string>()
   #begun: Begun | undefined
 
-  constructor(server: AgentServer) {
+  constructor(server: AgentServer, onLook: OnLook = () => {}) {
     this.#server = server
+    this.#onLook = onLook
   }
 
   get statements(): StatementFacts[] {
@@ -50,13 +55,13 @@ export class Phases {
 
   async begin({ deepEvery = 0 }: PhaseOptions): Promise<void> {
     this.#begun?.end()
-    const begun = new Begun(this.#server, deepEvery)
+    const begun = new Begun(this.#server, deepEvery, this.#onLook)
     this.#begun = begun
     await begun.reset()
   }
 
   async take(): Promise<Phase> {
-    const begun = this.#begun ?? new Begun(this.#server, 0)
+    const begun = this.#begun ?? new Begun(this.#server, 0, this.#onLook)
     const seconds = begun.seconds
     begun.end()
     const links = begun.links
@@ -106,11 +111,13 @@ class Begun {
   readonly #told: Set<AgentLink>
   readonly #unwatch: () => void
   readonly #timer: NodeJS.Timeout
+  readonly #onLook: OnLook
   #startedAt = performance.now()
 
-  constructor(server: AgentServer, deepEvery: number) {
+  constructor(server: AgentServer, deepEvery: number, onLook: OnLook) {
     this.#server = server
     this.#deepEvery = deepEvery
+    this.#onLook = onLook
     this.#over = new Set(server.links.filter((link) => !link.isOpen))
     this.#told = new Set(server.living)
     this.#unwatch = server.watch(() => this.#welcome())
@@ -151,7 +158,9 @@ class Begun {
       this.#server.living.map(async (link) => {
         if (link.listening.length === 0 && link.modules.length === 0) return
         const totals = totalsOf(await link.ask({ ask: 'take', brief: true }, LOOK_MS))
-        if (totals !== undefined) this.looks.set(link, totals)
+        if (totals === undefined) return
+        this.looks.set(link, totals)
+        this.#onLook(totals.process.pid, requestsIn(totals))
       }),
     )
   }
@@ -167,6 +176,11 @@ function totalsOf(answer: unknown): ProcessTotals | undefined {
     Array.isArray(totals.statements) &&
     typeof (totals.process as ProcessFacts | undefined)?.pid === 'number'
   return isWhole ? (totals as ProcessTotals) : undefined
+}
+
+function requestsIn({ snapshot }: ProcessTotals): number {
+  const { routes } = (snapshot ?? {}) as { routes?: readonly { readonly requests?: number }[] }
+  return (routes ?? []).reduce((sum, { requests = 0 }) => sum + requests, 0)
 }
 
 function isOfInterest(link: AgentLink, { process, requests }: ProcessTotals): boolean {

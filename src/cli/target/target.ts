@@ -39,7 +39,7 @@ import { bundledInto } from './bundle.ts'
 import { readProfile } from './cpu-profile.ts'
 import { PrivateFolder } from './private-folder.ts'
 import { type Exit, type OutputStream, ProcessGroup } from './process-group.ts'
-import { type PhaseOptions, Phases } from './phases.ts'
+import { type OnLook, type PhaseOptions, Phases } from './phases.ts'
 import { SourcePlaces } from './source-place.ts'
 import { notFound, opaque, portInUse, startFailure } from './start-failure.ts'
 
@@ -56,6 +56,8 @@ export interface TargetOptions {
   readonly signal?: AbortSignal
   /** Each line of the command's output. Without it the last 200 are kept for error messages. */
   readonly onLine?: (stream: OutputStream, line: string) => void
+  /** Every 2 s of a phase, for each process that serves: requests counted in it so far. */
+  readonly onLook?: OnLook
 }
 
 export interface Listening extends ListeningFacts {
@@ -125,7 +127,7 @@ export class Target {
       env: observedEnv(options.env ?? process.env, folder.socket),
       onLine: options.onLine ?? (() => {}),
     })
-    const target = new Target(group, server, folder, graceMs)
+    const target = new Target(group, server, folder, graceMs, options.onLook)
     try {
       await group.spawned.catch((error: unknown) => {
         throw notFound(command, cwd, error)
@@ -143,12 +145,13 @@ export class Target {
     server: AgentServer,
     folder: PrivateFolder,
     graceMs: number,
+    onLook: OnLook | undefined,
   ) {
     this.#group = group
     this.#server = server
     this.#folder = folder
     this.#graceMs = graceMs
-    this.#phases = new Phases(server)
+    this.#phases = new Phases(server, onLook)
     this.exited = group.exited.then((exit) => this.#describe(exit))
     process.once('exit', this.#onExit)
   }

@@ -16,9 +16,11 @@ import { type Asked, wireVersion } from '../../core/agent-wire.ts'
 import { agentSeam } from '../agent-seam.ts'
 import { guard, hookFailed } from '../guard.ts'
 import { observedModules, onModule } from '../modules.ts'
+import { stripSql } from '../sql-lexer.ts'
 import { AgentSocket } from './agent-socket.ts'
 import { Collector } from './collector.ts'
 import { Databases } from './databases.ts'
+import { explainAll } from './explain.ts'
 import { frameworkRoutes, watchFrameworks } from './framework-routes.ts'
 import { leaveLastWords } from './last-words.ts'
 import { Profiler } from './profiler.ts'
@@ -105,7 +107,7 @@ async function reply(socket: AgentSocket, asked: Asked, parts: Parts): Promise<v
 }
 
 async function answer(asked: Asked, parts: Parts): Promise<unknown> {
-  const { collector, profiler } = parts
+  const { collector, databases, samples, profiler } = parts
   switch (asked.ask) {
     case 'begin':
       collector.begin(asked.deepEvery, asked.reset)
@@ -121,6 +123,12 @@ async function answer(asked: Asked, parts: Parts): Promise<unknown> {
       return true
     case 'profile-stop':
       return profiler.stop()
+    case 'explain':
+      return explainAll(asked.ids, {
+        sampleOf: (statement) => samples.get(statement),
+        connectTo: databases.connectTo,
+        strip: (text) => stripSql(text).text,
+      })
   }
 }
 
