@@ -2,7 +2,7 @@
  * Redis: each command of `ioredis` and `redis` (node-redis) is a span of kind `cache`.
  *
  *   library                    where                                  why there
- *   node-redis ≥ 5.12          channel tracing:node-redis:command     it publishes in the caller's context
+ *   node-redis ≥ 5.12          channels node-redis:command, :batch    it publishes in the caller's context
  *   node-redis 4 to 5.11       the command queue's addCommand         the one door for all commands
  *   ioredis, every version     sendCommand of Pipeline, Cluster,      see below
  *                              Redis
@@ -46,7 +46,7 @@ export function observeRedis(): void {
   onModule('@redis/client', (_, info) => {
     observeNodeRedis(info)
   })
-  observeNodeRedisChannel()
+  observeNodeRedisChannels()
 }
 
 function open(
@@ -127,56 +127,66 @@ function openCommand(command: IoredisCommand): void {
   const span = open(scope, command.name, command.args)
   if (span === undefined) return
   command[spanOf] = span
-  const { resolve, reject } = command
+  const resolve = command.resolve.bind(command)
+  const reject = command.reject.bind(command)
   command.resolve = (reply) => {
     try {
       close(span, reply)
     } catch (error) {
       hookFailed(error)
     }
-    return resolve.call(command, reply)
+    return resolve(reply)
   }
   command.reject = (reason) => {
     span.end(reason ?? new Error('rejected'))
-    return reject.call(command, reason)
+    return reject(reason)
   }
 }
 
 // ── node-redis ───────────────────────────────────────────────────────────────────────────────────
 
 interface CommandContext {
-  readonly command: string
-  readonly args: readonly unknown[]
+  readonly command?: string
+  readonly args?: readonly unknown[]
+  readonly batchMode?: 'MULTI' | 'PIPELINE'
   readonly result?: unknown
   readonly error?: unknown
 }
 
-function observeNodeRedisChannel(): void {
+function observeNodeRedisChannels(): void {
   // The context object is the command's own, from start to asyncEnd.
   const spans = new WeakMap<CommandContext, Span>()
-  const name = 'tracing:node-redis:command'
-  channel(`${name}:start`).subscribe((message) => {
-    try {
-      const context = message as CommandContext
-      const scope = timing.storage.getStore()
-      if (scope === undefined) return
-      const span = open(scope, context.command.toLowerCase(), context.args.slice(1))
-      if (span !== undefined) spans.set(context, span)
-    } catch (error) {
-      hookFailed(error)
-    }
+  const on = (name: string, listen: (context: CommandContext) => void) => {
+    channel(`tracing:node-redis:${name}`).subscribe((context) => {
+      try {
+        listen(context as CommandContext)
+      } catch (error) {
+        hookFailed(error)
+      }
+    })
+  }
+  on('command:start', (context) => {
+    const { command, args } = context
+    const scope = timing.storage.getStore()
+    if (scope === undefined || command === undefined) return
+    const span = open(scope, command.toLowerCase(), args?.slice(1) ?? [])
+    if (span !== undefined) spans.set(context, span)
   })
-  channel(`${name}:asyncEnd`).subscribe((message) => {
-    try {
-      const context = message as CommandContext
+  // The commands of a pipeline are published one by one, those of a transaction are not.
+  on('batch:start', (context) => {
+    const scope = timing.storage.getStore()
+    if (scope === undefined || context.batchMode !== 'MULTI') return
+    const span = open(scope, 'multi', [])
+    if (span !== undefined) spans.set(context, span)
+  })
+  for (const name of ['command:asyncEnd', 'batch:asyncEnd']) {
+    on(name, (context) => {
       const span = spans.get(context)
       if (span === undefined) return
       if ('error' in context) span.end(context.error ?? new Error('rejected'))
       else close(span, context.result)
-    } catch (error) {
-      hookFailed(error)
-    }
-  })
+    })
+  }
 }
 
 type AddCommand = (this: unknown, args: readonly unknown[], ...rest: unknown[]) => Promise<unknown>
