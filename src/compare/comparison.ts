@@ -228,7 +228,7 @@ function notesOf(
   if (late.length > measured.length / 4) {
     const ms = mean(late.map(({ lateP99Ms }) => lateP99Ms)).toFixed(0)
     notes.push(
-      `The load generator itself was late by ${ms} ms in ${late.length} of ${measured.length} runs: ${Number(ratePerSecond.toPrecision(3))} per second are too much for this machine; give a lower --rate.`,
+      `The load generator itself was late by ${ms} ms in ${late.length} of ${measured.length} runs: the machine was busy with something else, or ${Number(ratePerSecond.toPrecision(3))} requests per second are too much for it.`,
     )
   }
   return notes

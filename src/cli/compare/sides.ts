@@ -1,0 +1,270 @@
+/**
+ * The sides of a comparison as processes: one runs at a time, freshly started for each measurement,
+ * and is gone before the next one starts. So both may want the same port, and neither inherits the
+ * other's caches, heap or compiled code.
+ *
+ *   start ─▶ listens ─▶ warm-up, not counted ─▶ counted load ─▶ search of the goal's rate ─▶ stop
+ */
+import { type Measurement, type Metric, nameOf } from '../../compare/index.ts'
+import { HastenError, isHastenError } from '../../core/errors.ts'
+import type { Phase } from '../../core/facts.ts'
+import {
+  autoRate,
+  type LatencyGoal,
+  type LoadResult,
+  type PlannedRequest,
+  runLoad,
+  runSequence,
+  searchRate,
+} from '../../load/index.ts'
+import type { Progress } from '../../report/index.ts'
+import { Target, type TargetExit } from '../target/index.ts'
+import { argvOf } from './command-line.ts'
+
+/** Held against the highest rate that the slower side kept up with: both have room. */
+const SHARE = 0.5
+const SEARCH_SECONDS = 12
+const GOAL_SECONDS = 20
+const SOLO_MAX = 60
+
+export interface SidesOptions {
+  readonly commands: readonly string[]
+  readonly requests: readonly PlannedRequest[]
+  readonly readyTimeoutMs: number
+  readonly isRemoteAllowed: boolean
+  readonly seed: number
+  readonly signal: AbortSignal
+  readonly progress: Progress
+}
+
+export interface LoadPlan {
+  readonly ratePerSecond: number
+  readonly seconds: number
+  readonly warmupSeconds: number
+  readonly goal: (LatencyGoal & { readonly quantile: number }) | undefined
+}
+
+interface Running {
+  readonly target: Target
+  readonly origin: string
+  /** Ends with the comparison's own signal, and when the server exits. */
+  readonly signal: AbortSignal
+}
+
+export class Sides {
+  readonly #options: SidesOptions
+
+  constructor(options: SidesOptions) {
+    this.#options = options
+  }
+
+  get count(): number {
+    return this.#options.commands.length
+  }
+
+  /** A rate that the slowest side holds with ease, and the sides that did not even keep up with one. */
+  async findRate(): Promise<{ ratePerSecond: number; overwhelmed: number[] }> {
+    const { requests, seed, progress } = this.#options
+    const rates: number[] = []
+    const overwhelmed: number[] = []
+    for (let side = 0; side < this.count; side++) {
+      await this.#run(
+        side,
+        `finding a rate that ${nameOf(side)} holds`,
+        async ({ origin, signal }) => {
+          const few = requests.slice(0, SOLO_MAX)
+          await runSequence(few, { origin, signal })
+          const solo = await runSequence(few, { origin, signal })
+          signal.throwIfAborted()
+          const found = await autoRate({
+            origin,
+            requests,
+            solo,
+            seed,
+            signal,
+            share: SHARE,
+            budgetSeconds: SEARCH_SECONDS,
+            onProgress: (_, rate) => {
+              progress.update(
+                `finding a rate that ${nameOf(side)} holds`,
+                `${rate.toFixed(0)} per second`,
+              )
+            },
+          })
+          rates.push(found.ratePerSecond)
+          if (!found.keepsUp) overwhelmed.push(side)
+        },
+      )
+    }
+    return { ratePerSecond: Number(Math.min(...rates).toPrecision(3)), overwhelmed }
+  }
+
+  async measure(
+    turn: Pick<Measurement, 'side' | 'isControl' | 'round'>,
+    plan: LoadPlan,
+    step: string,
+  ): Promise<Measurement> {
+    const { requests, seed, progress } = this.#options
+    return this.#run(turn.side, step, async ({ target, origin, signal }) => {
+      const base = { origin, requests, ratePerSecond: plan.ratePerSecond, signal }
+      if (plan.warmupSeconds > 0) {
+        // Another seed: what is counted shall not have been asked a moment ago, in the same order.
+        await runLoad({ ...base, seconds: plan.warmupSeconds, seed: seed + 1_000_003 + turn.round })
+        signal.throwIfAborted()
+      }
+      await target.beginPhase()
+      const load = await runLoad({
+        ...base,
+        seconds: plan.seconds,
+        // The same for every side of a round, another for each round.
+        seed: seed + turn.round,
+        onProgress: ({ done, elapsedSeconds }) => {
+          progress.update(
+            step,
+            `${done} requests, ${elapsedSeconds.toFixed(0)} of ${plan.seconds} s`,
+          )
+        },
+      })
+      const phase = await target.takePhase()
+      signal.throwIfAborted()
+      const throughput =
+        plan.goal === undefined
+          ? load.completedPerSecond
+          : await this.#holds(plan, plan.goal, base, step)
+      signal.throwIfAborted()
+      return { ...turn, ...measurementOf(load, phase, isDatabaseSeen(target)), throughput }
+    })
+  }
+
+  async #holds(
+    plan: LoadPlan,
+    goal: LatencyGoal,
+    base: { origin: string; requests: readonly PlannedRequest[]; signal: AbortSignal },
+    step: string,
+  ): Promise<number> {
+    const { progress, seed } = this.#options
+    const found = await searchRate({
+      ...base,
+      seed,
+      goal,
+      startRate: Math.max(1, plan.ratePerSecond),
+      budgetSeconds: GOAL_SECONDS,
+      onProgress: (_, rate) => progress.update(step, `goal at ${rate.toFixed(0)} per second`),
+    })
+    return found.ratePerSecond
+  }
+
+  /** Starts a side, does the work, stops it; whatever goes wrong is told with the side's name. */
+  async #run<T>(side: number, step: string, work: (running: Running) => Promise<T>): Promise<T> {
+    const { commands, readyTimeoutMs, isRemoteAllowed, signal, progress } = this.#options
+    const command = commands[side] ?? ''
+    progress.update(step, 'starting')
+    let target: Target
+    try {
+      target = await Target.start(argvOf(command), { readyTimeoutMs, signal })
+    } catch (error) {
+      throw named(side, command, error, signal)
+    }
+    const gone = new AbortController()
+    let exit: TargetExit | undefined
+    void target.exited.then((how) => {
+      exit = how
+      gone.abort(new Error('the server ended'))
+    })
+    const killNow = () => target.killNow()
+    process.once('exit', killNow)
+    try {
+      const origin = originOf(target)
+      const running = { target, origin, signal: AbortSignal.any([signal, gone.signal]) }
+      if (!isRemoteAllowed) assertLocal(target)
+      const result = await work(running)
+      // The driver may have connected to its database only when it was first asked.
+      if (!isRemoteAllowed) assertLocal(target)
+      return result
+    } catch (error) {
+      throw named(side, command, exit === undefined ? error : crashed(exit), signal)
+    } finally {
+      process.off('exit', killNow)
+      await target.stop()
+    }
+  }
+}
+
+function measurementOf(
+  load: LoadResult,
+  { routes, processes }: Phase,
+  isDatabase: boolean,
+): Omit<Measurement, 'side' | 'isControl' | 'round' | 'throughput'> {
+  const { latency } = load
+  const seen = routes.reduce((sum, route) => sum + route.requests, 0)
+  const perRequest = (total: number) => (seen > 0 ? total / seen : null)
+  const at = (q: number) => (latency.count > 0 ? latency.quantile(q) : null)
+  const times: Record<Exclude<Metric, 'throughput'>, number | null> = {
+    meanMs: latency.count > 0 ? latency.sum / latency.count : null,
+    p50Ms: at(0.5),
+    p95Ms: at(0.95),
+    p99Ms: at(0.99),
+    dbMsPerRequest: isDatabase ? perRequest(routes.reduce((sum, { dbMs }) => sum + dbMs, 0)) : null,
+    dbCallsPerRequest: isDatabase
+      ? perRequest(routes.reduce((sum, { queries }) => sum + queries, 0))
+      : null,
+    cpuMsPerRequest: perRequest(processes.reduce((sum, { cpuMs }) => sum + cpuMs, 0)),
+    peakMemoryMb:
+      processes.length > 0 ? processes.reduce((sum, { maxRssMb }) => sum + maxRssMb, 0) : null,
+  }
+  return {
+    ...times,
+    requests: load.requests,
+    errors: load.errors,
+    statuses: statusesOf(load),
+    lateP99Ms: load.behind.lateP99Ms,
+  }
+}
+
+function statusesOf({ routes }: LoadResult): Measurement['statuses'] {
+  return Object.fromEntries(
+    routes.map(({ method, route, requests, statuses }) => {
+      const answered = Object.values(statuses).reduce((sum, times) => sum + times, 0)
+      const none = Math.max(0, requests - answered)
+      return [`${method} ${route}`, none > 0 ? { ...statuses, none } : statuses]
+    }),
+  )
+}
+
+function isDatabaseSeen(target: Target): boolean {
+  return target.seen().modules.some(({ name }) => name === 'pg' || name === 'postgres')
+}
+
+function originOf(target: Target): string {
+  const [first] = target.listening
+  if (first === undefined) throw new HastenError('TARGET_EXITED', 'it stopped listening')
+  const isAny = first.host === '' || first.host === '0.0.0.0' || first.host === '::'
+  const host = isAny ? '127.0.0.1' : first.host.includes(':') ? `[${first.host}]` : first.host
+  return `${first.protocol}://${host}:${first.port}`
+}
+
+function assertLocal(target: Target): void {
+  const remote = target.databases().find(({ isLoopback }) => !isLoopback)
+  if (remote === undefined) return
+  throw new HastenError(
+    'DATABASE_REMOTE',
+    `it uses the database ${remote.database} on ${remote.host}:${remote.port}, which is not this machine. Say --allow-remote-database if load on it is fine.`,
+  )
+}
+
+function crashed({ code, signal, crash }: TargetExit): HastenError {
+  const how = signal === null ? `with code ${code ?? 'unknown'}` : `by ${signal}`
+  return new HastenError(
+    'TARGET_EXITED',
+    `it ended ${how} while it was measured.${crash === undefined ? '' : `\n${crash}`}`,
+  )
+}
+
+/** An interruption stays what it is; our own errors keep their code. */
+function named(side: number, command: string, error: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason
+  if (!isHastenError(error)) return error
+  return new HastenError(error.code, `side ${nameOf(side)} (${command}): ${error.message}`, {
+    cause: error,
+  })
+}
