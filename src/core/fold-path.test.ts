@@ -103,7 +103,8 @@ test('of a thousand ids of each kind hardly one becomes a route of its own', () 
 
 test('no path, however hostile, becomes longer than 256 characters or folds twice', () => {
   const piece = fc.oneof(
-    fc.string({ unit: 'binary' }),
+    fc.string({ unit: fc.nat({ max: 0xffff }).map((code) => String.fromCharCode(code)) }),
+    fc.string(),
     fc.constantFrom(
       '/',
       '//',

@@ -394,9 +394,9 @@ test('merged snapshots are what one process would have counted', () => {
         for (const { timing, clock } of [one, many[process] ?? assert.fail()]) {
           const timeline = timing.begin(method, path)
           const span = timeline.open('query', 'q')
-          span.statement = statement
+          Object.assign(span, { statement, rows: ms, bytes: ms * 2 })
           clock.advance(ms)
-          span.end()
+          span.end(status === 500 ? new Error('gone') : undefined)
           timing.background('query', ms)
           timing.finish(timeline, status, false)
         }
