@@ -2,38 +2,60 @@
  * Set-up for a fresh clone: dependencies where they are missing or older than the lock file, and a
  * build where it is older than the sources. Needs Node and npm alone, and says what it does on
  * stderr, so that stdout stays the caller's.
+ *
+ * Install scripts may be forbidden (`--ignore-scripts`, npm 12): nothing here relies on them.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
+
+const [major, minor] = process.versions.node.split('.').map(Number)
+if (major < 20 || (major === 20 && minor < 19)) {
+  process.stderr.write(`hasten needs Node 20.19 or newer, this is ${process.version}\n`)
+  process.exit(1)
+}
 
 /** @param {{ folder?: string }} [options] folder with a package.json of its own */
 export function install({ folder = root } = {}) {
   const mark = join(folder, 'node_modules', '.package-lock.json')
   const lock = join(folder, 'package-lock.json')
   if (existsSync(mark) && statSync(mark).mtimeMs >= statSync(lock).mtimeMs) return
-  run('npm', ['ci', '--no-audit', '--no-fund'], folder)
+  run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'], folder)
   // npm keeps the mark's time where nothing changed; the next start must not install again.
   if (existsSync(mark)) utimesSync(mark, new Date(), new Date())
 }
 
-export function build() {
-  const mark = join(root, 'build', '.built')
-  if (
-    existsSync(mark) &&
-    newest(['src', 'test', 'services', 'benchmarks']) <= statSync(mark).mtimeMs
-  ) {
-    return
-  }
+/**
+ * What was built from sources that are gone is removed with them. A build that fails leaves no mark,
+ * so that the next call tries again.
+ *
+ * @param {{ projects?: string[], folders?: string[], name?: string }} [options]
+ */
+export function build({
+  projects = ['tsconfig.json', 'tsconfig.test.json'],
+  folders = ['src', 'test', 'services'],
+  name = '.built',
+} = {}) {
+  const mark = join(root, 'build', name)
+  if (existsSync(mark) && newest([...folders, ...projects]) <= statSync(mark).mtimeMs) return
   const started = new Date()
-  const manifest = createRequire(join(root, 'package.json')).resolve('typescript/package.json')
-  const tsc = join(manifest, '..', 'bin', 'tsc')
-  run(process.execPath, [tsc, '-p', 'tsconfig.json'])
-  run(process.execPath, [tsc, '-p', 'tsconfig.test.json'])
+  rmSync(mark, { force: true })
+  for (const project of projects) {
+    run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project])
+  }
+  for (const folder of folders) removeOrphans(folder)
+  mkdirSync(dirname(mark), { recursive: true })
   writeFileSync(mark, '')
   // What was saved while the compiler ran is newer than the build.
   utimesSync(mark, started, started)
@@ -45,28 +67,41 @@ export function setUp() {
 }
 
 /** Output to stderr; ends the process with the command's code where it fails. */
-function run(command, args, cwd = root) {
-  process.stderr.write(
-    `> ${command === process.execPath ? 'tsc' : command} ${args.slice(command === process.execPath ? 1 : 0).join(' ')}\n`,
-  )
+export function run(command, args, cwd = root) {
+  const said = command === process.execPath ? ['node', ...args] : [command, ...args]
+  process.stderr.write(`> ${said.join(' ').replaceAll(root, '')}\n`)
   const { status, error } = spawnSync(command, args, {
     cwd,
     stdio: ['ignore', 2, 2],
-    shell: process.platform === 'win32',
+    shell: process.platform === 'win32' && command === 'npm',
   })
   if (error !== undefined) throw error
   if (status !== 0) process.exit(status ?? 1)
 }
 
+/** Every file below a folder of the checkout, but for what was installed there. */
+export function filesBelow(folder) {
+  const path = join(root, folder)
+  if (!existsSync(path)) return []
+  if (statSync(path).isFile()) return [path]
+  return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.name === 'node_modules') return []
+    const below = join(folder, entry.name)
+    return entry.isDirectory() ? filesBelow(below) : [join(root, below)]
+  })
+}
+
 function newest(folders) {
-  let time = statSync(join(root, 'package-lock.json')).mtimeMs
-  for (const folder of folders) {
-    const path = join(root, folder)
-    if (!existsSync(path)) continue
-    for (const entry of readdirSync(path, { recursive: true, withFileTypes: true })) {
-      if (!entry.isFile() || entry.parentPath.includes('node_modules')) continue
-      time = Math.max(time, statSync(join(entry.parentPath, entry.name)).mtimeMs)
-    }
+  const files = folders.flatMap(filesBelow)
+  // A folder's own time tells of files that were removed.
+  const all = [join(root, 'package-lock.json'), ...files, ...files.map((file) => dirname(file))]
+  return Math.max(...[...new Set(all)].map((file) => statSync(file).mtimeMs))
+}
+
+function removeOrphans(folder) {
+  const [from, into] = folder === 'src' ? ['src', 'dist'] : [folder, join('build', folder)]
+  for (const file of filesBelow(into)) {
+    const stem = file.slice(join(root, into).length).replace(/\.(js|d\.ts)(\.map)?$/, '')
+    if (!existsSync(join(root, from, `${stem}.ts`))) rmSync(file)
   }
-  return time
 }
