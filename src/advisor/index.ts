@@ -1,0 +1,5 @@
+export { advise } from './advise.ts'
+export type { AdviseOptions, Thresholds } from './advise-options.ts'
+export { roundTripFloor } from './round-trip-floor.ts'
+export type { Observation } from '../core/facts.ts'
+export { type Confidence, type Finding, type FindingKind, findingKinds } from '../core/finding.ts'

@@ -1,0 +1,120 @@
+/**
+ * Large response: many rows are collected, turned into one text, and only then sent.
+ *
+ * Accused is a route that sends `minBytes` on average (and in the median of the sampled requests), and
+ * reads `minRows` for it, where after the last of these rows at least `minTailMs` pass until the
+ * response is out. In a response that is streamed the query ends with the response: its rows are read
+ * as they are sent.
+ *
+ * Not accused: files and what comes from other services (no rows); streams by cursor; few, large rows.
+ * Only `possible` where no request was sampled, and where the response ends cannot be seen.
+ *
+ * Saving: half of the time between the last row and the end of the response. A page of it would save
+ * nearly all, a stream what can be written while rows still come. Memory, which is the other gain, is
+ * not counted in milliseconds.
+ */
+import type { Candidate } from './candidate.ts'
+import { amount, figure, median, per } from './measure.ts'
+import { type RequestView, type RouteView, type Situation, usesOf } from './situation.ts'
+
+export interface LargeResponseThresholds {
+  /** Nobody reads half a megabyte on a screen; it takes milliseconds to write as JSON. */
+  readonly minBytes: number
+  readonly minRows: number
+  /** A stream is done within a turn or two of the loop. */
+  readonly minTailMs: number
+}
+
+export const largeResponseThresholds: LargeResponseThresholds = {
+  minBytes: 500_000,
+  minRows: 1000,
+  minTailMs: 5,
+}
+
+const SAVED = 0.5
+
+export function largeResponse(
+  situation: Situation,
+  thresholds: LargeResponseThresholds,
+): Candidate[] {
+  return situation.routes.flatMap((route) => {
+    const facts = route.solo ?? route.load
+    if (facts === undefined) return []
+    const bytes = per(facts.responseBytes, facts.requests)
+    const use = usesOf(route).toSorted(
+      (a, b) => amount(b.rows) - amount(a.rows) || (a.statement < b.statement ? -1 : 1),
+    )[0]
+    const rows = per(use?.rows, facts.requests)
+    if (use === undefined || bytes < thresholds.minBytes || rows < thresholds.minRows) return []
+    const sampled = (route.soloRequests.length > 0 ? route.soloRequests : route.requests).filter(
+      ({ facts: request }) => request.responseBytes !== undefined,
+    )
+    const tails = sampled.flatMap((request) => tailOf(request, use.statement))
+    if (sampled.length > 0) {
+      const middle = median(sampled.map(({ facts: request }) => amount(request.responseBytes)))
+      if (middle < thresholds.minBytes) return []
+    }
+    const tailMs = median(tails)
+    if (tails.length > 0 && tailMs < thresholds.minTailMs) return []
+    return [
+      candidateOf(situation, route, use.statement, { bytes, rows, tailMs, seen: tails.length }),
+    ]
+  })
+}
+
+/** From the last row to the end of the response. */
+function tailOf({ facts, queries }: RequestView, statement: string): number[] {
+  const ends = queries.filter((span) => span.statement === statement).map(({ endMs }) => endMs)
+  return ends.length === 0 ? [] : [Math.max(0, facts.durationMs - Math.max(...ends))]
+}
+
+function candidateOf(
+  situation: Situation,
+  route: RouteView,
+  statement: string,
+  { bytes, rows, tailMs, seen }: { bytes: number; rows: number; tailMs: number; seen: number },
+): Candidate {
+  const shape = situation.statement(statement)
+  const megabytes = bytes / 1e6
+  return {
+    kind: 'large-response',
+    subject: route.key,
+    route,
+    title: `${figure(megabytes)} MB from ${figure(rows)} rows are collected before anything is sent`,
+    evidence: [
+      `${figure(megabytes)} MB per response, made of ${figure(rows)} rows: ${shape.text || 'statement of unknown text'}`,
+      ...(seen > 0
+        ? [
+            `After the last row ${figure(tailMs)} ms pass until the response is out: rows are collected, then written.`,
+          ]
+        : [
+            'When the response was out after the last row could not be seen, so it may be a stream.',
+          ]),
+      'All of it is in memory at once, for every such request at the same time.',
+    ],
+    confidence: seen > 1 ? 'likely' : 'possible',
+    remedy: remedyOf(shape.relations[0] ?? 't'),
+    claims: [{ resource: 'response', ms: tailMs * SAVED }],
+    statements: [statement],
+  }
+}
+
+function remedyOf(table: string): Candidate['remedy'] {
+  return {
+    sql: `SELECT … FROM ${table} WHERE id > $1 ORDER BY id LIMIT 100`,
+    code: [
+      `import QueryStream from 'pg-query-stream'`,
+      `import { Transform } from 'node:stream'`,
+      '',
+      'const client = await pool.connect()',
+      `const rows = client.query(new QueryStream('SELECT …', values))`,
+      `const lines = new Transform({`,
+      '  writableObjectMode: true,',
+      '  transform: (row, _, done) => done(null, `${JSON.stringify(row)}\\n`),',
+      '})',
+      `rows.on('close', () => client.release()).pipe(lines)`,
+      `reply.type('application/x-ndjson').send(lines) // Express: lines.pipe(response)`,
+    ].join('\n'),
+    note: 'For people, pages that continue at the last key (the SQL). For exports, a stream in constant memory (the code); destroy `rows` when the client goes away.',
+  }
+}
