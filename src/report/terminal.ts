@@ -36,7 +36,7 @@ export function renderTerminal(document: DoctorDocument, options: TerminalOption
       ...moreLine(routes.length - ROUTES_MAX, 'route', paint),
     ],
     [
-      paint('bold', findingsHeading(findings)),
+      ...wrap(findingsHeading(findings), width).map((line) => paint('bold', line)),
       ...findingLines(findings.slice(0, FINDINGS_MAX), width, paint),
       ...moreLine(findings.length - FINDINGS_MAX, 'finding', paint),
     ],
@@ -59,7 +59,7 @@ function headerLines(document: DoctorDocument, width: number, paint: Paint): str
   return [
     ...wrap(`hasten doctor  ${printable(target)}`, width).map((line) => paint('bold', line)),
     ...wrap(`${loadWords(load)} · ${modeWords(load)}`, width),
-    `${errors}${goal === undefined ? '' : ` · ${goal}`}`,
+    ...(goal === undefined ? [errors] : [errors, ...wrap(goal, width)]),
     paint('dim', printable(`node ${node.replace(/^v/, '')} · hasten ${version}`)),
     ...(isInterrupted === true
       ? wrap('Interrupted: this is what was measured until then.', width).map((line) =>
