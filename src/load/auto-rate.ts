@@ -38,6 +38,7 @@ export async function autoRate(options: AutoRateOptions): Promise<AutoRate> {
     settleMs: 3000,
     precision: 0.15,
     maxRate: 5000,
+    startRate: startRateOf(solo),
     ...rest,
     budgetSeconds,
     goal: { quantile: 0.95, ms: soloGoalMs(solo) },
@@ -45,6 +46,17 @@ export async function autoRate(options: AutoRateOptions): Promise<AutoRate> {
   const keepsUp = search.ratePerSecond > 0
   const ratePerSecond = keepsUp ? search.ratePerSecond * share : (options.minRate ?? 1)
   return { ratePerSecond, keepsUp, search }
+}
+
+/** Half of what one worker could do without a pause: a few steps below the limit of most servers. */
+function startRateOf(solo: readonly Answer[]): number {
+  const weight = solo.reduce((sum, { request }) => sum + request.weight, 0)
+  const spentMs = solo.reduce(
+    (sum, { request, durationMs }) => sum + request.weight * durationMs,
+    0,
+  )
+  const fit = spentMs > 0 ? (500 * weight) / spentMs : 0
+  return Math.min(500, Math.max(5, fit))
 }
 
 /** p95 under load that still counts as keeping up. */

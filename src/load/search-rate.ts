@@ -185,11 +185,11 @@ class Search {
     const { quantile, ms, maxErrorShare } = this.#goal
     const latencyMs = load.latency.count === 0 ? Number.NaN : load.latency.quantile(quantile)
     const reason = ((): SearchStep['reason'] => {
-      if (load.behind.lateP99Ms > Math.max(5, ms / 2)) return 'generator'
       if (isOverloaded) return 'overload'
       if (load.errors > load.requests * maxErrorShare) return 'errors'
       // Nothing due: a step of no requests shows nothing, and holds.
-      return latencyMs > ms ? 'latency' : undefined
+      if (!(latencyMs > ms)) return undefined
+      return load.behind.lateP99Ms > ms / 2 ? 'generator' : 'latency'
     })()
     return {
       ratePerSecond,
