@@ -38,7 +38,7 @@ export interface RouteView {
   readonly loadRequests: readonly RequestView[]
   /** Under load where there was any, else alone. The savings of its findings stay below it. */
   readonly meanMs: number
-  /** Requests per second; 1 where there was no load, so that every route weighs the same. */
+  /** Requests per second, planned or counted; 1 where there was no load, so that all weigh the same. */
   readonly perSecond: number
 }
 
@@ -107,7 +107,7 @@ export function capacityOf(route: RouteView, resource: string): number {
   return Math.max(of(route.solo), of(route.load))
 }
 
-function routesOf({ solo, load }: Observation): RouteView[] {
+function routesOf({ solo, load, plannedPerSecond }: Observation): RouteView[] {
   const soloFacts = byKey(solo.routes)
   const loadFacts = byKey(load.routes)
   const soloRequests = requestsByKey(solo.requests)
@@ -128,7 +128,9 @@ function routesOf({ solo, load }: Observation): RouteView[] {
       loadRequests: loaded,
       requests: [...alone, ...loaded.filter((each) => !known.has(identityOf(each)))],
       meanMs: per(facts?.totalMs, facts?.requests ?? 0),
-      perSecond: ofLoad === undefined ? 1 : per(ofLoad.requests, amount(load.seconds)),
+      perSecond:
+        plannedPerSecond?.[key] ??
+        (ofLoad === undefined ? 1 : per(ofLoad.requests, amount(load.seconds))),
     }
   })
 }

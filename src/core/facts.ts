@@ -199,6 +199,11 @@ export interface Observation {
   readonly statements: readonly StatementFacts[]
   readonly blocks: readonly BlockFacts[]
   readonly plans: readonly PlanFacts[]
+  /**
+   * How often each route (`GET /users/:id`) was meant to be asked under load, where that is known: a
+   * rare one may not have come up at all.
+   */
+  readonly plannedPerSecond?: Readonly<Record<string, number>>
 }
 
 export interface Phase {

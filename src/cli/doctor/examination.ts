@@ -79,6 +79,7 @@ export class Examination {
   #load: Phase = nothing
   #blocks: readonly BlockFacts[] = []
   #plans: readonly PlanFacts[] = []
+  #planned: Record<string, number> | undefined
   readonly #target: Target
   readonly #options: ExaminationOptions
 
@@ -98,6 +99,7 @@ export class Examination {
       statements: this.#target.statements(),
       blocks: this.#blocks,
       plans: this.#plans,
+      ...(this.#planned === undefined ? {} : { plannedPerSecond: this.#planned }),
     }
   }
 
@@ -265,6 +267,7 @@ export class Examination {
 
   async #hold(requests: readonly PlannedRequest[], ratePerSecond: number): Promise<void> {
     const { origin, seconds, seed, signal, progress } = this.#options
+    this.#planned = plannedRates(requests, ratePerSecond)
     await this.#target.beginPhase({ deepEvery: DEEP_EVERY })
     this.driven = await runLoad({
       origin,
@@ -365,6 +368,19 @@ function choose(
     const times = Math.max(1, Math.min(solo, Math.floor(budgetMs / eachMs)))
     return Array.from({ length: times }, (_, i) => list[i % list.length] as PlannedRequest)
   })
+}
+
+function plannedRates(
+  requests: readonly PlannedRequest[],
+  ratePerSecond: number,
+): Record<string, number> {
+  const total = requests.reduce((sum, { weight }) => sum + weight, 0)
+  const rates: Record<string, number> = {}
+  for (const { method, route, weight } of requests) {
+    const key = `${method} ${route}`
+    rates[key] = (rates[key] ?? 0) + (weight / total) * ratePerSecond
+  }
+  return rates
 }
 
 function figure(value: number): string {
