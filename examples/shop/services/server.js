@@ -1,6 +1,7 @@
 /**
  * The three services that the shop asks over HTTP, each with the time it takes in production:
- * profiles 50 ms, recommendations 80 ms, loyalty 120 ms; and shipping rates, 60 ms.
+ * profiles 50 ms, recommendations 80 ms, loyalty 120 ms; and shipping rates from a
+ * carrier, 250 ms.
  */
 import { createServer } from 'node:http'
 
@@ -11,7 +12,7 @@ const services = {
     answer: (id) => ({ products: [1, 2, 3].map((n) => 1 + ((id * n) % 2000)) }),
   },
   loyalty: { ms: 120, answer: (id) => ({ points: (id * 37) % 5000, tier: id % 3 }) },
-  shipping: { ms: 60, answer: (id) => ({ cents: 490 + (id % 5) * 100, days: 1 + (id % 4) }) },
+  shipping: { ms: 250, answer: (id) => ({ cents: 490 + (id % 5) * 100, days: 1 + (id % 4) }) },
 }
 
 const server = createServer((request, response) => {
