@@ -7,13 +7,12 @@
  *   request A ── connect ─────────────── wait ────────────┐
  *   request B ── connect ── query ── release ── calls A's callback, in B's context
  *
- * So the scope (the timeline, with the user's own span around, if any) is taken where the user calls, and put back around each callback and continuation.
- * Only our storage is restored: the storages of the application see what they saw without us.
+ * So the scope (the timeline, and the user's own span if one is open) is taken where the user calls,
+ * and put back around each callback and continuation. Only our storage is restored: the storages of the application see what they saw without us.
  */
-import { timing } from '../timing/index.ts'
+import { type Scope, timing } from '../timing/index.ts'
 
-/** What the one storage holds: the request, and the user's own span within it. */
-export type Scope = NonNullable<ReturnType<typeof timing.storage.getStore>>
+export type { Scope }
 
 type AnyFunction = (this: unknown, ...args: never[]) => unknown
 

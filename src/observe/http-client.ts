@@ -77,7 +77,7 @@ function replaceRequest(module: typeof http | typeof https): void {
 
 function opened(request: ObservedRequest): void {
   try {
-    const scope = timing.storage.getStore()
+    const scope = timing.scope()
     if (scope === undefined || request[spanOf] !== undefined) return
     const host = hostOf(request)
     const span = scope.open('http', `${request.method} ${host}${foldPath(request.path)}`)

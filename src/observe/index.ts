@@ -14,13 +14,14 @@ import { hookFailed } from './guard.ts'
 import { observeHttpClient } from './http-client.ts'
 import { observeHttpServer } from './http-server.ts'
 import { watchModules } from './modules.ts'
+import { observePg } from './pg.ts'
 import { observeRedis } from './redis.ts'
 import { observeUndici } from './undici.ts'
 
 const loaded = Symbol.for('hasten.observe')
 const root = globalThis as { [loaded]?: string }
 
-if (root[loaded] === undefined && process.env.HASTEN_OBSERVE !== '0') {
+if (root[loaded] === undefined && process.env['HASTEN_OBSERVE'] !== '0') {
   root[loaded] = import.meta.url
   const steps = [
     observeHttpServer,
@@ -28,6 +29,7 @@ if (root[loaded] === undefined && process.env.HASTEN_OBSERVE !== '0') {
     observeHttpClient,
     observeUndici,
     observeRedis,
+    observePg,
     // Last: what is loaded already is patched by what has registered.
     watchModules,
   ]

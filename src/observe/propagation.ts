@@ -7,7 +7,7 @@
  */
 import { type Timeline, timing } from '../timing/index.ts'
 
-const isOn = process.env.HASTEN_PROPAGATE !== '0'
+const isOn = process.env['HASTEN_PROPAGATE'] !== '0'
 
 export function propagate(
   timeline: Timeline,

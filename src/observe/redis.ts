@@ -117,7 +117,7 @@ function observeIoredis(exports: {
 }
 
 function keepScope(command: IoredisCommand): void {
-  if (command[scopeOf] === undefined) command[scopeOf] = timing.storage.getStore() ?? null
+  if (command[scopeOf] === undefined) command[scopeOf] = timing.scope() ?? null
 }
 
 /** Once for each command: it comes again when a connection was lost or a slot has moved. */
@@ -167,14 +167,14 @@ function observeNodeRedisChannels(): void {
   }
   on('command:start', (context) => {
     const { command, args } = context
-    const scope = timing.storage.getStore()
+    const scope = timing.scope()
     if (scope === undefined || command === undefined) return
     const span = open(scope, command.toLowerCase(), args?.slice(1) ?? [])
     if (span !== undefined) spans.set(context, span)
   })
   // The commands of a pipeline are published one by one, those of a transaction are not.
   on('batch:start', (context) => {
-    const scope = timing.storage.getStore()
+    const scope = timing.scope()
     if (scope === undefined || context.batchMode !== 'MULTI') return
     const span = open(scope, 'multi', [])
     if (span !== undefined) spans.set(context, span)
@@ -204,7 +204,7 @@ function observeNodeRedis(info: ModuleInfo): void {
   prototype.addCommand = function observedAddCommand(args, ...rest) {
     let span: Span | undefined
     try {
-      const scope = timing.storage.getStore()
+      const scope = timing.scope()
       if (scope !== undefined) span = open(scope, String(args[0]).toLowerCase(), args.slice(1))
     } catch (error) {
       hookFailed(error)

@@ -95,7 +95,7 @@ function on(name: string, listen: (message: Message) => void): void {
 }
 
 function create(request: UndiciRequest): void {
-  const scope = timing.storage.getStore()
+  const scope = timing.scope()
   if (scope === undefined) return
   const host = new URL(request.origin).host
   const span = scope.open('http', `${request.method} ${host}${foldPath(request.path)}`)
@@ -161,7 +161,7 @@ function observeDispatch(exports: Record<string, Dispatcher | undefined>): void 
     prototype.dispatch = function observedDispatch(options, handler) {
       if (typeof handler !== 'object' || handler === null)
         return dispatch.call(this, options, handler)
-      const current = timing.storage.getStore()
+      const current = timing.scope()
       if (!scopes.has(handler)) scopes.set(handler, current)
       const scope = scopes.get(handler)
       if (scope === current) return dispatch.call(this, options, handler)

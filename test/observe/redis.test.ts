@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { after, describe, test } from 'node:test'
+import { serviceOr } from '#services/missing-service.js'
+import { startRedis } from '#services/redis.js'
 import { formats, ObservedProcess } from './observed-process.ts'
 
-const url = process.env['REDIS_URL'] ?? ''
+const redis = await serviceOr(() => startRedis())
+const url = typeof redis === 'string' ? '' : redis.url
+const skip = typeof redis === 'string' ? redis : false
+after(() => (typeof redis === 'string' ? undefined : redis.stop()))
+
 const libraries = ['ioredis', 'ioredis-older', 'redis', 'redis-older']
 
 for (const format of formats) {
   for (const library of libraries) {
-    describe(`${library}, ${format}`, () => {
+    describe(`${library}, ${format}`, { skip }, () => {
       const start = { format, libraries: [library], env: { REDIS_URL: url } } as const
 
       test('a command is a span with its name, and a read says whether it hit', async (t) => {
@@ -69,7 +75,7 @@ for (const format of formats) {
   }
 }
 
-test('a deep request has the hashes of keys and replies, and no key anywhere', async (t) => {
+test('a deep request has the hashes of keys and replies, and no key anywhere', { skip }, async (t) => {
   const app = await ObservedProcess.start(t, 'redis', {
     libraries: ['ioredis'],
     env: { REDIS_URL: url },
