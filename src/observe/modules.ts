@@ -48,6 +48,8 @@ export const observedModules: readonly string[] = [
   'pg-cursor',
   'pg-query-stream',
   'pg-native',
+  'tarn',
+  'sequelize-pool',
   'postgres',
   'ioredis',
   'redis',
