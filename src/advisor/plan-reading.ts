@@ -23,6 +23,8 @@ export interface SequentialScan {
 }
 
 export interface PlanReading {
+  /** Of the whole statement, in the planner's unit: one page read in sequence. */
+  readonly cost: number
   readonly scans: readonly SequentialScan[]
   /** Sentences: sorts, aggregates. */
   readonly others: readonly string[]
@@ -68,7 +70,7 @@ export function readPlan(plan: unknown): PlanReading {
   }
   walk(plan, 1)
   scans.sort((a, b) => b.costShare - a.costShare || (a.relation < b.relation ? -1 : 1))
-  return { scans, others }
+  return { cost: whole, scans, others }
 }
 
 function scanOf(node: Node, loops: number, whole: number): SequentialScan {

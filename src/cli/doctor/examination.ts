@@ -365,7 +365,8 @@ function choose(
   return [...byRoute.values()].flatMap((list) => {
     const known = list.flatMap(({ path }) => durations.get(path) ?? [])
     const eachMs = Math.max(1, ...known)
-    const times = Math.max(1, Math.min(solo, Math.floor(budgetMs / eachMs)))
+    // Three at the least: fewer have no middle one.
+    const times = Math.min(solo, Math.max(3, Math.floor(budgetMs / eachMs)))
     return Array.from({ length: times }, (_, i) => list[i % list.length] as PlannedRequest)
   })
 }
