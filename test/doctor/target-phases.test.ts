@@ -46,6 +46,26 @@ test('a worker that exits by itself in the middle is counted to its last request
   assert.deepEqual(target.warnings, [])
 })
 
+test('a worker thread is counted, also when it ends and its process does not', async (t) => {
+  const target = await observe(t, ['worker.mjs'])
+  await target.beginPhase()
+
+  for (let i = 0; i < 9; i++) assert.equal((await get(target, '/hello/7')).body, 'from a thread')
+  await get(target, '/retire')
+  await until('the thread has ended', () => target.listening.length === 0)
+  const { routes, processes } = await target.takePhase()
+
+  assert.deepEqual(
+    routes.map(({ route, requests }) => [route, requests]),
+    [
+      ['/hello/:id', 9],
+      ['/retire', 1],
+    ],
+  )
+  assert.equal(processes.length, 1)
+  assert.deepEqual(target.output('stderr'), [])
+})
+
 test('a phase knows nothing of the one before, nor of processes that ended in between', async (t) => {
   const target = await observe(t, ['cluster.mjs'])
   await until('both workers listen', () => target.listening.length === 2)

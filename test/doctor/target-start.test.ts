@@ -12,7 +12,7 @@ import {
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { build } from 'esbuild'
 import { Target } from '#src/cli/target/index.js'
 import { fixture, get, isAlive, observe, observeCommand } from './fixture-server.js'
@@ -55,8 +55,17 @@ test('options that the application has in NODE_OPTIONS stay, also with spaces', 
 
   assert.match(
     lines[0] ?? '',
-    /^stdout: preloaded with --require "[^"]+pre load\.cjs" --import file:/,
+    /^stdout: preloaded with --require "[^"]+pre load\.cjs" --require \S+/,
   )
+})
+
+test('a main script that a require hook compiles starts as it does by itself', async (t) => {
+  const command = [process.execPath, '-r', fixture('require-hook.cjs'), fixture('server.shout')]
+
+  const target = await observeCommand(t, command)
+
+  assert.equal((await get(target, '/')).body, 'HELLO')
+  assert.deepEqual(target.output('stderr'), [])
 })
 
 test('the package works from a path with spaces and signs', async (t) => {
@@ -104,47 +113,58 @@ test('a command that exits: its code and its last words', async () => {
   })
 })
 
-test('a command that never listens is stopped, and nothing of it is left', async () => {
-  const pids: number[] = []
-  const script = 'console.log(process.pid); setInterval(() => {}, 1e3)'
-  const start = Target.start([process.execPath, '-e', script], {
-    readyTimeoutMs: 700,
-    onLine: (_, line) => pids.push(Number(line)),
+// Side by side, since each of them waits to the end; long enough for Node to start on a busy machine.
+const SILENCE_MS = 6_000
+
+describe('silence', { concurrency: true }, () => {
+  test('a command that never listens is stopped, and nothing of it is left', async () => {
+    const pids: number[] = []
+    const script = 'console.log(process.pid); setInterval(() => {}, 1e3)'
+    const start = Target.start([process.execPath, '-e', script], {
+      readyTimeoutMs: SILENCE_MS,
+      onLine: (_, line) => pids.push(Number(line)),
+    })
+
+    await assert.rejects(start, {
+      code: 'TARGET_SILENT',
+      message: /did not listen on a port within 6 s. It runs, but opened no HTTP server.*--timeout/,
+    })
+    assert.equal(pids.length, 1)
+    assert.equal(isAlive(pids[0] as number), false)
   })
 
-  await assert.rejects(start, {
-    code: 'TARGET_SILENT',
-    message: /did not listen on a port within 0.7 s. It runs, but opened no HTTP server.*--timeout/,
+  test('a command that is no Node application', async () => {
+    await assert.rejects(Target.start(['sleep', '60'], { readyTimeoutMs: SILENCE_MS }), {
+      code: 'TARGET_SILENT',
+      message: /No Node process of it has reported/,
+    })
   })
-  assert.equal(pids.length, 1)
-  assert.equal(isAlive(pids[0] as number), false)
-})
 
-test('a command that is no Node application', async () => {
-  await assert.rejects(Target.start(['sleep', '60'], { readyTimeoutMs: 500 }), {
-    code: 'TARGET_SILENT',
-    message: /No Node process of it has reported/,
+  test('a server that listens on a Unix socket alone', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'hasten-test-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    const socket = join(folder, 'own')
+    const script = `require('http').createServer().listen(${JSON.stringify(socket)})`
+
+    await assert.rejects(
+      Target.start([process.execPath, '-e', script], { readyTimeoutMs: SILENCE_MS }),
+      {
+        code: 'TARGET_SILENT',
+        message: /listens on the Unix socket .*own only/,
+      },
+    )
   })
-})
 
-test('a server that listens on a Unix socket alone', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'hasten-test-'))
-  t.after(() => rmSync(folder, { recursive: true }))
-  const socket = join(folder, 'own')
-  const script = `require('http').createServer().listen(${JSON.stringify(socket)})`
+  test('a server of another protocol is no HTTP server', async () => {
+    const script = "require('net').createServer().listen(0, '127.0.0.1')"
 
-  await assert.rejects(Target.start([process.execPath, '-e', script], { readyTimeoutMs: 1_500 }), {
-    code: 'TARGET_SILENT',
-    message: /listens on the Unix socket .*own only/,
-  })
-})
-
-test('a server of another protocol is no HTTP server', async () => {
-  const script = "require('net').createServer().listen(0, '127.0.0.1')"
-
-  await assert.rejects(Target.start([process.execPath, '-e', script], { readyTimeoutMs: 1_000 }), {
-    code: 'TARGET_SILENT',
-    message: /opened no HTTP server/,
+    await assert.rejects(
+      Target.start([process.execPath, '-e', script], { readyTimeoutMs: SILENCE_MS }),
+      {
+        code: 'TARGET_SILENT',
+        message: /opened no HTTP server/,
+      },
+    )
   })
 })
 

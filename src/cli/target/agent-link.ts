@@ -101,7 +101,7 @@ export class AgentLink {
   #end(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    for (const land of [...this.#waiting.values()]) land(undefined)
+    for (const land of this.#waiting.values()) land(undefined)
     this.#events.onEnd(this)
   }
 

@@ -84,6 +84,6 @@ export class AgentServer {
   }
 
   #changed(): void {
-    for (const watcher of [...this.#watchers]) watcher()
+    for (const watcher of this.#watchers) watcher()
   }
 }

@@ -15,7 +15,7 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import type {
   CrashFacts,
   DatabaseFacts,
@@ -416,11 +416,10 @@ function crashText({ name, message, stack }: CrashFacts): string {
 }
 
 function observedEnv(env: NodeJS.ProcessEnv, socket: string): NodeJS.ProcessEnv {
-  // The agent imports the hooks itself: one URL, and they are in place before the application.
-  const agent = pathToFileURL(
-    fileURLToPath(new URL('../../observe/agent/index.js', import.meta.url)),
-  )
-  const options = [env['NODE_OPTIONS'] ?? '', `--import ${agent.href}`].join(' ').trim()
+  const agent = fileURLToPath(new URL('../../observe/agent/index.js', import.meta.url))
+  // Not `--import`: on Node 20 it makes the ESM loader start every main script, and those that a
+  // require hook compiles (ts-node, esbuild-register) are then of an unknown kind.
+  const options = [env['NODE_OPTIONS'] ?? '', `--require ${quoted(agent)}`].join(' ').trim()
   return {
     ...env,
     NODE_OPTIONS: options,
@@ -428,6 +427,11 @@ function observedEnv(env: NodeJS.ProcessEnv, socket: string): NodeJS.ProcessEnv 
     // Hashes of values must be comparable between the processes of one run, and of no other.
     HASTEN_SALT: randomBytes(16).toString('hex'),
   }
+}
+
+/** As NODE_OPTIONS wants a path with spaces. */
+function quoted(path: string): string {
+  return /[\s"\\]/.test(path) ? `"${path.replaceAll(/["\\]/g, '\\$&')}"` : path
 }
 
 function assertFolder(cwd: string): void {

@@ -109,7 +109,7 @@ function watchFastify(message: unknown): void {
 }
 
 function watchExpress(exports: {
-  application: { init(this: Handler): void }
+  application: { init: (this: Handler) => void }
   Router: { use?: unknown; prototype?: { use?: unknown } }
 }): void {
   const { application, Router } = exports
@@ -121,7 +121,7 @@ function watchExpress(exports: {
   }
   // Express 4: routers inherit from the function itself; 5: from its prototype.
   const routers = (typeof Router.use === 'function' ? Router : Router.prototype) as {
-    use(this: { stack: Layer[] }, ...args: unknown[]): unknown
+    use: (this: { stack: Layer[] }, ...args: unknown[]) => unknown
   }
   const { use } = routers
   const remember = guard((stack: readonly Layer[], from: number, first: unknown) => {
@@ -138,7 +138,7 @@ function watchExpress(exports: {
 
 function watchKoa(exports: unknown): void {
   const Koa = ((exports as { default?: unknown }).default ?? exports) as {
-    prototype: { callback(this: KoaApplication): unknown }
+    prototype: { callback: (this: KoaApplication) => unknown }
   }
   if (!once(Koa.prototype, mark)) return
   const { callback } = Koa.prototype

@@ -1,14 +1,17 @@
 /**
  * Agent: what the doctor puts into the process that it observes.
  *
- * `hasten doctor` starts a command with `NODE_OPTIONS=--import <this file>` and `HASTEN_AGENT` naming
+ * `hasten doctor` starts a command with `NODE_OPTIONS=--require <this file>` and `HASTEN_AGENT` naming
  * its socket. The hooks are imported first, then the agent, all before the application's first line.
+ * Node can require an ES module from 20.19 on, as long as nothing in it awaits at top level.
  * Every Node process below the command comes through here: the server and its workers, but also npm,
  * a transpiler, a watcher. One that opens no server and loads no library of interest tells its
  * `hello`, and nothing else happens in it.
  *
  * Without `HASTEN_AGENT` this file does nothing.
  */
+// First of all, and in this order.
+import './internal-thread.ts'
 import '../index.ts'
 import { createRequire } from 'node:module'
 import { isMainThread, threadId } from 'node:worker_threads'
@@ -16,6 +19,7 @@ import { type Asked, wireVersion } from '../../core/agent-wire.ts'
 import { agentSeam } from '../agent-seam.ts'
 import { guard, hookFailed } from '../guard.ts'
 import { observedModules, onModule } from '../modules.ts'
+import { pools, resetPools } from '../pg.ts'
 import { stripSql } from '../sql-lexer.ts'
 import { AgentSocket } from './agent-socket.ts'
 import { Collector } from './collector.ts'
@@ -54,11 +58,7 @@ function start(socketPath: string): void {
   )
   const tell = socket.tell.bind(socket)
   const parts: Parts = {
-    collector: new Collector({
-      pools: () => [],
-      resetPools: () => {},
-      dropped: () => socket.dropped,
-    }),
+    collector: new Collector({ pools, resetPools, dropped: () => socket.dropped }),
     databases: new Databases(tell),
     samples: new StatementSamples(),
     profiler: new Profiler(),

@@ -11,11 +11,14 @@ import { type AddressInfo, Server } from 'node:net'
 import type { ListeningFacts, Tell } from '../../core/agent-wire.ts'
 import { guard } from '../guard.ts'
 
+type Listen = (this: Server, ...args: unknown[]) => Server
+
 const MAX_SERVERS = 64
 const servers = new Set<WeakRef<Server>>()
 
 export function watchServers(tell: (message: Tell) => void): void {
-  const { listen } = Server.prototype
+  const prototype = Server.prototype as unknown as { listen: Listen }
+  const { listen } = prototype
   const watch = guard((server: Server) => {
     const protocol = protocolOf(server)
     if (protocol === undefined) return
@@ -35,10 +38,10 @@ export function watchServers(tell: (message: Tell) => void): void {
     server.once('listening', onListening)
     events.once(errorMonitor, onError)
   })
-  Server.prototype.listen = function (this: Server, ...args: unknown[]) {
+  prototype.listen = function (...args) {
     watch(this)
-    return (listen as (...args: unknown[]) => Server).apply(this, args)
-  } as typeof listen
+    return listen.apply(this, args)
+  }
 }
 
 /** What the listening servers hand their requests to. */
