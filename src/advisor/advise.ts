@@ -43,7 +43,7 @@ export function advise(observation: Observation, options: AdviseOptions = {}): F
     ...eventLoopBlocked(situation, thresholds.eventLoopBlocked),
     ...largeResponse(situation, thresholds.largeResponse),
   ]
-  const settled = settle(candidates)
+  const settled = settle(candidates, situation.routes)
   const byId = new Map<string, Settled[]>()
   for (const each of settled) {
     const parts = byId.get(each.id)

@@ -31,8 +31,8 @@ export interface Settled {
   readonly savesMsPerSecond: number
 }
 
-export function settle(candidates: readonly Candidate[]): Settled[] {
-  const left = new Map<RouteView, number>()
+export function settle(candidates: readonly Candidate[], routes: readonly RouteView[]): Settled[] {
+  const left = new Map(routes.map((route) => [route, route.meanMs]))
   const settled = [...groupByRoute(candidates)].flatMap(([route, own]) => {
     const [all, rest] = settleRoute(route, own)
     left.set(route, rest)

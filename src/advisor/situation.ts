@@ -129,7 +129,7 @@ function routesOf({ solo, load, plannedPerSecond }: Observation): RouteView[] {
       requests: [...alone, ...loaded.filter((each) => !known.has(identityOf(each)))],
       meanMs: per(facts?.totalMs, facts?.requests ?? 0),
       perSecond:
-        plannedPerSecond?.[key] ??
+        amount(plannedPerSecond?.[key]) ||
         (ofLoad === undefined ? 1 : per(ofLoad.requests, amount(load.seconds))),
     }
   })

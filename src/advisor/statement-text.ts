@@ -118,14 +118,24 @@ function relationsOf(tokens: readonly Token[]): string[] {
     const isFrom = word === 'FROM' || word === 'JOIN' || word === 'INTO' || word === 'USING'
     const isUpdate = word === 'UPDATE' && !/^(?:FOR|DO|KEY)$/.test(tokens[i - 1]?.word ?? '')
     if (!isFrom && !isUpdate) continue
-    // `extract(epoch from …)`, `substring(x from …)`, `IS DISTINCT FROM`.
-    if (word === 'FROM' && tokens[i - 1]?.word === 'DISTINCT') continue
+    if (word === 'FROM' && isArgument(tokens, i)) continue
     let next = i + 1
     do {
       next = addRelation(found, tokens, next)
     } while (isFrom && tokens[next]?.text === ',' && ++next > 0)
   }
   return [...found].filter((name) => !expressions.has(name))
+}
+
+/** `extract(epoch FROM …)`, `substring(x FROM …)`, `IS DISTINCT FROM`. */
+function isArgument(tokens: readonly Token[], i: number): boolean {
+  if (tokens[i - 1]?.word === 'DISTINCT') return true
+  const depth = tokens[i]?.depth ?? 0
+  if (depth === 0) return false
+  const open = tokens.findLastIndex(
+    (token, at) => at < i && token.text === '(' && token.depth === depth - 1,
+  )
+  return /^(?:EXTRACT|SUBSTRING|TRIM|OVERLAY|POSITION)$/.test(tokens[open - 1]?.word ?? '')
 }
 
 /** Returns the place behind the relation and its alias. */
