@@ -72,7 +72,10 @@ async function unpack(
       debs,
     )
     const missingHere = [...simulated.matchAll(/^Inst (\S+) .*?\((\S+) /gm)]
-    const wanted = missingHere.map(([, each, version]) => `${each}=${version}`)
+    const wanted = missingHere
+      // A C library other than the one that the system's loader belongs to would not even start.
+      .filter(([, each]) => !/^libc(6|-bin)$/.test(each ?? ''))
+      .map(([, each, version]) => `${each}=${version}`)
     // What is installed already is not "to be installed"; a program outside of the PATH may be.
     const all = wanted.length > 0 ? wanted : names
     await run('apt-get', [...options, 'download', ...all], debs)
