@@ -41,9 +41,9 @@ export interface HistogramJson {
 export class LatencyHistogram {
   #count = 0
   #sum = 0
-  #min = Number.POSITIVE_INFINITY
-  #max = Number.NEGATIVE_INFINITY
-  readonly #octaves: (number[] | undefined)[] = []
+  #min = Infinity
+  #max = 0
+  #octaves: (number[] | undefined)[] = []
 
   /** Counts one time. NaN and times below 0 count as 0: a clock may be set back, a counter may not. */
   record(ms: number): void {
@@ -70,7 +70,7 @@ export class LatencyHistogram {
 
   /** 0 where nothing was counted. */
   get max(): number {
-    return this.#count === 0 ? 0 : this.#max
+    return this.#max
   }
 
   /** The time that a share `q` (0 to 1) of all did not exceed (nearest rank). 0 where nothing was counted. */
@@ -110,9 +110,9 @@ export class LatencyHistogram {
   reset(): void {
     this.#count = 0
     this.#sum = 0
-    this.#min = Number.POSITIVE_INFINITY
-    this.#max = Number.NEGATIVE_INFINITY
-    this.#octaves.length = 0
+    this.#min = Infinity
+    this.#max = 0
+    this.#octaves = []
   }
 
   toJSON(): HistogramJson {
@@ -128,24 +128,23 @@ export class LatencyHistogram {
   /** Throws SNAPSHOT_INVALID on what `toJSON` did not write. */
   static fromJSON(json: HistogramJson): LatencyHistogram {
     const histogram = new LatencyHistogram()
-    const { count, sum, min, max, buckets } = json
-    if (!Array.isArray(buckets) || buckets.length % 2 !== 0) throw invalid('buckets', buckets)
+    const { count, sum, min, max, buckets } = json ?? {}
+    const isList = Array.isArray(buckets) && buckets.length % 2 === 0
     let index = 0
-    for (let i = 0; i < buckets.length; i += 2) {
+    for (let i = 0; isList && i < buckets.length; i += 2) {
       const [distance, held] = [buckets[i] as number, buckets[i + 1] as number]
       index += distance
-      const isNext = i === 0 ? distance >= 0 : distance > 0
-      if (!Number.isInteger(distance) || !isNext || index > LAST) throw invalid('buckets', distance)
-      if (!Number.isSafeInteger(held) || held <= 0) throw invalid('buckets', held)
+      const isNext = Number.isInteger(distance) && distance >= (i === 0 ? 0 : 1) && index <= LAST
+      if (!isNext || !Number.isSafeInteger(held) || held <= 0)
+        throw invalidSnapshot('buckets', held)
       histogram.#add(index, held)
       histogram.#count += held
     }
-    if (count !== histogram.#count) throw invalid('count', count)
-    if (count === 0) return histogram
-    for (const [name, value] of Object.entries({ sum, min, max })) {
-      if (!Number.isFinite(value) || value < 0) throw invalid(name, value)
+    const areFigures = [sum, min, max].every((figure) => Number.isFinite(figure) && figure >= 0)
+    if (!isList || count !== histogram.#count || !areFigures || min > max) {
+      throw invalidSnapshot('latency', json)
     }
-    if (min > max) throw invalid('min', min)
+    if (count === 0) return histogram
     histogram.#sum = sum
     histogram.#min = min
     histogram.#max = max
@@ -195,9 +194,11 @@ function middleOf(index: number): number {
   return micros / 1000
 }
 
-function invalid(field: string, value: unknown): HastenError {
+export function invalidSnapshot(field: string, value: unknown): HastenError {
+  // Cut: what came may be anything, and of any size.
+  const shown = String(JSON.stringify(value)).slice(0, 100)
   return new HastenError(
     'SNAPSHOT_INVALID',
-    `the ${field} of a histogram cannot be ${JSON.stringify(value)}: merge only what toJSON() of the same version wrote`,
+    `${field} cannot be ${shown}: merge only what the same version of hasten wrote`,
   )
 }

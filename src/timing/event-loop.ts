@@ -15,22 +15,9 @@ import {
 
 const RESOLUTION_MS = 20
 
-export interface EventLoopFacts {
-  /** 0 to 1. */
-  readonly utilisation: number
-  readonly delayMeanMs: number
-  readonly delayP50Ms: number
-  readonly delayP99Ms: number
-  readonly delayMaxMs: number
-}
-
 export class EventLoop {
   #delay: IntervalHistogram | undefined
   #since: EventLoopUtilization = performance.eventLoopUtilization()
-
-  get isWatched(): boolean {
-    return this.#delay !== undefined
-  }
 
   start(): void {
     if (this.#delay !== undefined) return
@@ -43,27 +30,23 @@ export class EventLoop {
     this.#delay?.reset()
   }
 
-  facts(): EventLoopFacts {
-    const delay = this.#delay
+  /** 0 to 1. */
+  get utilisation(): number {
     const { utilization } = performance.eventLoopUtilization(this.#since)
-    // Before the first sample mean is NaN and max 0.
-    const hasSamples = delay !== undefined && delay.max > 0
-    return {
-      utilisation: Math.min(1, Math.max(0, utilization)),
-      delayMeanMs: hasSamples ? delayOf(delay.mean) : 0,
-      delayP50Ms: hasSamples ? delayOf(delay.percentile(50)) : 0,
-      delayP99Ms: hasSamples ? delayOf(delay.percentile(99)) : 0,
-      delayMaxMs: hasSamples ? delayOf(delay.max) : 0,
-    }
+    return Math.min(1, Math.max(0, utilization))
+  }
+
+  /** Delay that a share `q` (0 to 1) of all samples did not exceed; 0 before the first. */
+  delayMs(q: number): number {
+    const delay = this.#delay
+    if (delay === undefined || delay.max <= 0) return 0
+    // Node records the time from one sample to the next, in nanoseconds.
+    const nanos = q === 1 ? delay.max : delay.percentile(q * 100)
+    return Math.max(0, nanos / 1e6 - RESOLUTION_MS)
   }
 
   close(): void {
     this.#delay?.disable()
     this.#delay = undefined
   }
-}
-
-/** Node records the time from one sample to the next, in nanoseconds. */
-function delayOf(intervalNanos: number): number {
-  return Math.max(0, intervalNanos / 1e6 - RESOLUTION_MS)
 }

@@ -22,8 +22,8 @@ test('Server-Timing sums up each kind and names one’s own spans', () => {
   })
   assert.equal(
     timing.serverTiming(timeline),
-    'total;dur=7.0, db;dur=2.5;desc="2 queries", wait;dur=1.3;desc="1 wait", ' +
-      'http;dur=1.3;desc="1 call", span4;dur=2.0;desc="say \\"hi\\"??Set-Cookie: a=b; ?\\\\"',
+    'total;dur=7.0, db;dur=2.5;desc="2x", wait;dur=1.3;desc="1x", ' +
+      'http;dur=1.3;desc="1x", span4;dur=2.0;desc="say \\"hi\\"??Set-Cookie: a=b; ?\\\\"',
   )
 })
 

@@ -17,104 +17,102 @@
  */
 import type { Timeline } from './timeline.ts'
 
+/** Who counts the bytes of what is kept. */
+export interface Keeper {
+  readonly random: () => number
+  hold(timeline: Timeline): void
+  release(timeline: Timeline): void
+}
+
+/** `key`: the drawn number in the sample, minus the duration among the slowest. Largest go first. */
+interface Kept {
+  readonly key: number
+  readonly timeline: Timeline
+}
+
 export class KeptRequests {
   /** Slowest first. */
-  readonly slowest: Timeline[] = []
-  readonly sample: Timeline[] = []
-  /** A request must take longer than this to be kept as slow. */
-  slowestFloorMs = -1
-  /** Number, counted from 1, of the next request that enters the sample. */
-  nextInSample = 1
-  seen = 0
+  readonly slowest: Kept[] = []
+  readonly sample: Kept[] = []
   bytes = 0
+  readonly #keeper: Keeper
   #slowestMax: number
   #sampleMax: number
-  #keys: number[] = []
-  readonly #random: () => number
+  /** A request must take longer than this to be kept as slow. */
+  #floorMs = -1
+  #seen = 0
+  /** Number, counted from 1, of the next request that enters the sample. */
+  #nextInSample = 1
 
-  constructor(slowestMax: number, sampleMax: number, random: () => number) {
+  constructor(keeper: Keeper, slowestMax: number, sampleMax: number) {
+    this.#keeper = keeper
     this.#slowestMax = slowestMax
     this.#sampleMax = sampleMax
-    this.#random = random
-    if (slowestMax === 0) this.slowestFloorMs = Number.POSITIVE_INFINITY
-    if (sampleMax === 0) this.nextInSample = Number.POSITIVE_INFINITY
+    if (slowestMax === 0) this.#floorMs = Infinity
+    if (sampleMax === 0) this.#nextInSample = Infinity
   }
 
-  /** Call where its time is above `slowestFloorMs`. Returns the request that has to go, if any. */
-  keepSlow(timeline: Timeline): Timeline | undefined {
-    const list = this.slowest
-    const { durationMs } = timeline
-    let at = list.length
-    while (at > 0 && (list[at - 1] as Timeline).durationMs < durationMs) at -= 1
-    list.splice(at, 0, timeline)
-    const gone = list.length > this.#slowestMax ? list.pop() : undefined
-    this.#raiseFloor()
-    return gone
-  }
-
-  /** Call where `seen` has reached `nextInSample`. Returns the request that has to go, if any. */
-  keepSample(timeline: Timeline): Timeline | undefined {
-    const isFull = this.sample.length >= this.#sampleMax
-    // A winner's key is below the threshold: that is why it won.
-    const key = this.#random() * (isFull ? (this.#keys[0] as number) : 1)
-    const gone = isFull ? this.#dropFromSample() : undefined
-    this.sample.push(timeline)
-    this.#keys.push(key)
-    this.#largestFirst()
-    this.#drawNext()
-    return gone
-  }
-
-  /** Gives up one request for good, from the longer list. `undefined` where there is none. */
-  shrink(): Timeline | undefined {
-    if (this.sample.length > 0 && this.sample.length >= this.slowest.length) {
-      const gone = this.#dropFromSample()
-      this.#sampleMax = this.sample.length
-      this.#largestFirst()
+  /** Keeps it where it is slow or drawn. Most requests are neither: two comparisons. */
+  offer(timeline: Timeline, durationMs: number): void {
+    this.#seen += 1
+    if (durationMs > this.#floorMs) {
+      this.#keep(this.slowest, -durationMs, timeline, this.#slowestMax)
+      if (this.slowest.length === this.#slowestMax) this.#floorMs = -lastKeyOf(this.slowest)
+    }
+    if (this.#seen >= this.#nextInSample) {
+      // A winner's key is below the threshold: that is why it won.
+      const key = this.#keeper.random() * this.#threshold
+      this.#keep(this.sample, key, timeline, this.#sampleMax)
       this.#drawNext()
-      return gone
     }
-    const gone = this.slowest.pop()
+  }
+
+  /** Gives up one request for good, from the list that holds more. False where there is none. */
+  shrink(): boolean {
+    const { sample, slowest } = this
+    if (bytesOf(sample) > bytesOf(slowest)) {
+      this.#drop(sample)
+      this.#sampleMax = sample.length
+      this.#drawNext()
+      return true
+    }
+    if (slowest.length === 0) return false
     // The place stays, but only for something slower.
-    this.#slowestMax = Math.max(1, this.slowest.length)
-    if (gone !== undefined) this.slowestFloorMs = Math.max(this.slowestFloorMs, gone.durationMs)
-    return gone
+    this.#floorMs = -lastKeyOf(slowest)
+    this.#drop(slowest)
+    this.#slowestMax = Math.max(1, slowest.length)
+    return true
   }
 
-  #raiseFloor(): void {
-    if (this.slowest.length < this.#slowestMax) return
-    this.slowestFloorMs = (this.slowest.at(-1) as Timeline).durationMs
+  get #threshold(): number {
+    return this.sample.length < this.#sampleMax ? 1 : lastKeyOf(this.sample)
   }
 
-  #dropFromSample(): Timeline | undefined {
-    this.#keys.shift()
-    return this.sample.shift()
+  #keep(list: Kept[], key: number, timeline: Timeline, max: number): void {
+    list.push({ key, timeline })
+    list.sort((a, b) => a.key - b.key)
+    this.#keeper.hold(timeline)
+    this.bytes += timeline.keptBytes
+    if (list.length > max) this.#drop(list)
   }
 
-  /** Brings the largest key to the front; the order of the others does not matter. */
-  #largestFirst(): void {
-    const { sample } = this
-    const keys = this.#keys
-    let largest = 0
-    for (let i = 1; i < keys.length; i++) {
-      if ((keys[i] as number) > (keys[largest] as number)) largest = i
-    }
-    if (largest === 0) return
-    const [key, timeline] = [keys[0] as number, sample[0] as Timeline]
-    keys[0] = keys[largest] as number
-    sample[0] = sample[largest] as Timeline
-    keys[largest] = key
-    sample[largest] = timeline
+  #drop(list: Kept[]): void {
+    const { timeline } = list.pop() as Kept
+    this.bytes -= timeline.keptBytes
+    this.#keeper.release(timeline)
   }
 
   #drawNext(): void {
-    if (this.#sampleMax === 0) this.nextInSample = Number.POSITIVE_INFINITY
-    else if (this.sample.length < this.#sampleMax) this.nextInSample = this.seen + 1
-    else {
-      // Losers in a row are distributed geometrically; 1 - random() is never 0.
-      const threshold = this.#keys[0] as number
-      const losers = Math.floor(Math.log(1 - this.#random()) / Math.log1p(-threshold))
-      this.nextInSample = this.seen + losers + 1
-    }
+    // Losers in a row are distributed geometrically, and none where every key wins.
+    const losers = Math.log(1 - this.#keeper.random()) / Math.log1p(-this.#threshold)
+    this.#nextInSample = this.#sampleMax === 0 ? Infinity : this.#seen + Math.floor(losers) + 1
   }
+}
+
+function lastKeyOf(list: readonly Kept[]): number {
+  return list.at(-1)?.key ?? 0
+}
+
+function bytesOf(list: readonly Kept[]): number {
+  return list.reduce((sum, { timeline }) => sum + timeline.keptBytes, 0)
 }

@@ -10,116 +10,100 @@
  * [1] https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 import type { ProcessFacts } from '../core/facts.ts'
-import type { EventLoopFacts } from './event-loop.ts'
+import type { EventLoop } from './event-loop.ts'
 import type { RouteTotals } from './route-totals.ts'
+import {
+  CONNECT_MS,
+  CONNECTS,
+  DB_MS,
+  ERRORS,
+  HTTP_MS,
+  LATE,
+  POOL_WAIT_MS,
+  QUERIES,
+  REQUESTS,
+  RESPONSE_BYTES,
+} from './totals.ts'
 
 const BOUNDARIES_SECONDS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ]
 
-type Type = 'counter' | 'gauge' | 'histogram' | 'summary'
-
-const counters: readonly [name: string, help: string, value: (route: RouteTotals) => number][] = [
-  ['hasten_requests_total', 'Requests that have ended.', (route) => route.requests],
-  [
-    'hasten_request_errors_total',
-    'Responses of 500 and above, and aborted ones.',
-    (route) => route.errors,
-  ],
-  ['hasten_response_bytes_total', 'Bytes of responses.', (route) => route.responseBytes],
-  ['hasten_queries_total', 'Statements that have run.', (route) => route.spans.queries],
-  ['hasten_connects_total', 'Connections opened to the database.', (route) => route.spans.connects],
-  ['hasten_query_seconds_total', 'Time of statements.', (route) => route.spans.dbMs / 1000],
-  [
-    'hasten_pool_wait_seconds_total',
-    'Time waiting for a connection.',
-    (route) => route.spans.poolWaitMs / 1000,
-  ],
-  [
-    'hasten_connect_seconds_total',
-    'Time opening connections.',
-    (route) => route.spans.connectMs / 1000,
-  ],
-  ['hasten_http_seconds_total', 'Time of outbound calls.', (route) => route.spans.httpMs / 1000],
-  ['hasten_late_spans_total', 'Operations that ended after the response.', (route) => route.late],
+/** Of each route. What is kept in milliseconds is told in seconds. */
+const counters: readonly [name: string, help: string, figure: number][] = [
+  ['requests', 'Requests that have ended.', REQUESTS],
+  ['request_errors', 'Responses of 500 and above, and aborted ones.', ERRORS],
+  ['response_bytes', 'Bytes of responses.', RESPONSE_BYTES],
+  ['queries', 'Statements that have run.', QUERIES],
+  ['query_seconds', 'Time of statements.', DB_MS],
+  ['connects', 'Connections opened to the database.', CONNECTS],
+  ['connect_seconds', 'Time opening connections.', CONNECT_MS],
+  ['pool_wait_seconds', 'Time waiting for a connection.', POOL_WAIT_MS],
+  ['http_seconds', 'Time of outbound calls.', HTTP_MS],
+  ['late_spans', 'Operations that ended after the response.', LATE],
 ]
 
 export interface Exposition {
   readonly routes: readonly RouteTotals[]
   readonly process: ProcessFacts
-  readonly loop: EventLoopFacts
+  readonly loop: EventLoop
   readonly inFlight: number
 }
 
 export function prometheusOf({ routes, process, loop, inFlight }: Exposition): string {
+  const { background, cpuMs, maxRssMb, loopUtilisation } = process
   const lines: string[] = []
-  const labels = routes.map(
-    ({ method, route }) => `method="${escaped(method)}",route="${escaped(route)}"`,
-  )
-
-  for (const [name, help, value] of counters) {
-    head(lines, name, 'counter', help)
-    for (const [i, route] of routes.entries()) lines.push(`${name}{${labels[i]}} ${value(route)}`)
+  const family = (name: string, type: string, help: string): void => {
+    lines.push(`# HELP hasten_${name} ${help}`, `# TYPE hasten_${name} ${type}`)
   }
+  const sample = (name: string, labels: string, value: number): void => {
+    lines.push(`hasten_${name}${labels && `{${labels}}`} ${value}`)
+  }
+  const labelled = routes.map((totals) => {
+    const { method, route } = totals
+    return { totals, labels: `method="${escaped(method)}",route="${escaped(route)}"` }
+  })
 
-  const duration = 'hasten_request_duration_seconds'
-  head(lines, duration, 'histogram', 'Time from the request to the end of the response.')
-  for (const [i, { latency }] of routes.entries()) {
-    for (const boundary of BOUNDARIES_SECONDS) {
-      const count = latency.countAtMost(boundary * 1000)
-      lines.push(`${duration}_bucket{${labels[i]},le="${boundary}"} ${count}`)
+  for (const [short, help, figure] of counters) {
+    const name = `${short}_total`
+    const perUnit = short.endsWith('seconds') ? 1000 : 1
+    family(name, 'counter', help)
+    for (const { totals, labels } of labelled) {
+      sample(name, labels, (totals.figures[figure] as number) / perUnit)
     }
-    lines.push(`${duration}_bucket{${labels[i]},le="+Inf"} ${latency.count}`)
-    lines.push(`${duration}_sum{${labels[i]}} ${latency.sum / 1000}`)
-    lines.push(`${duration}_count{${labels[i]}} ${latency.count}`)
   }
 
-  const one = (name: string, type: Type, help: string, value: number): void => {
-    head(lines, name, type, help)
-    lines.push(`${name} ${value}`)
+  const duration = 'request_duration_seconds'
+  family(duration, 'histogram', 'Time from the request to the end of the response.')
+  for (const { totals, labels } of labelled) {
+    const { latency } = totals
+    for (const le of BOUNDARIES_SECONDS) {
+      sample(`${duration}_bucket`, `${labels},le="${le}"`, latency.countAtMost(le * 1000))
+    }
+    sample(`${duration}_bucket`, `${labels},le="+Inf"`, latency.count)
+    sample(`${duration}_sum`, labels, latency.sum / 1000)
+    sample(`${duration}_count`, labels, latency.count)
   }
-  one('hasten_requests_in_flight', 'gauge', 'Requests under way.', inFlight)
-  one(
-    'hasten_background_queries_total',
-    'counter',
-    'Statements that belong to no request.',
-    process.background.queries,
-  )
-  one(
-    'hasten_background_query_seconds_total',
-    'counter',
-    'Time of statements that belong to no request.',
-    process.background.dbMs / 1000,
-  )
-  one('hasten_cpu_seconds_total', 'counter', 'CPU time of the process.', process.cpuMs / 1000)
-  one(
-    'hasten_resident_memory_max_bytes',
-    'gauge',
-    'Most memory that the process has held.',
-    process.maxRssMb * 2 ** 20,
-  )
-  one(
-    'hasten_event_loop_utilization',
-    'gauge',
-    'Share of time in which the event loop was busy.',
-    loop.utilisation,
-  )
-  const delay = 'hasten_event_loop_delay_seconds'
-  head(lines, delay, 'gauge', 'How late timers ran.')
-  for (const [quantile, ms] of [
-    ['0.5', loop.delayP50Ms],
-    ['0.99', loop.delayP99Ms],
-    ['1', loop.delayMaxMs],
-  ]) {
-    lines.push(`${delay}{quantile="${quantile}"} ${Number(ms) / 1000}`)
+
+  const delay = 'event_loop_delay_seconds'
+  family(delay, 'gauge', 'How late timers ran.')
+  for (const q of [0.5, 0.99, 1]) sample(delay, `quantile="${q}"`, loop.delayMs(q) / 1000)
+
+  const ofProcess: readonly [name: string, help: string, value: number][] = [
+    ['requests_in_flight', 'Requests under way.', inFlight],
+    ['background_queries_total', 'Statements that belong to no request.', background.queries],
+    ['background_query_seconds_total', 'Time of those statements.', background.dbMs / 1000],
+    ['cpu_seconds_total', 'CPU time of the process.', cpuMs / 1000],
+    ['resident_memory_max_bytes', 'Most memory that it has held.', maxRssMb * 2 ** 20],
+    ['event_loop_utilization', 'Share of time in which it was busy.', loopUtilisation],
+  ]
+  for (const [name, help, value] of ofProcess) {
+    family(name, name.endsWith('_total') ? 'counter' : 'gauge', help)
+    sample(name, '', value)
   }
   return `${lines.join('\n')}\n`
 }
 
-function head(lines: string[], name: string, type: Type, help: string): void {
-  lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`)
-}
-
 function escaped(label: string): string {
-  return label.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+  return label.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n')
 }

@@ -10,106 +10,87 @@
  * enough of them each route is left with its slowest, or with nothing.
  */
 import type { RequestFacts } from '../core/facts.ts'
-import { KeptRequests } from './kept-requests.ts'
+import { type Keeper, KeptRequests } from './kept-requests.ts'
 import type { Timeline } from './timeline.ts'
-
-export interface RequestStoreOptions {
-  readonly slowestMax: number
-  readonly slowestPerRoute: number
-  readonly samplePerRoute: number
-  readonly maxBytes: number
-  readonly random: () => number
-}
+import type { TimingSettings } from './timing-options.ts'
 
 // Measured with heap snapshots on Node 20 and rounded up.
 const TIMELINE_BYTES = 500
 const SPAN_BYTES = 350
 const HASH_BYTES = 16
 
-export class RequestStore {
-  readonly #options: RequestStoreOptions
+export class RequestStore implements Keeper {
+  readonly random: () => number
+  readonly #settings: TimingSettings
   readonly #overall: KeptRequests
-  readonly #lists: KeptRequests[] = []
+  readonly #lists: KeptRequests[]
   #bytes = 0
 
-  constructor(options: RequestStoreOptions) {
-    this.#options = options
-    this.#overall = new KeptRequests(options.slowestMax, 0, options.random)
-    this.#lists.push(this.#overall)
-  }
-
-  /** Estimate of what is kept. */
-  get bytes(): number {
-    return this.#bytes
+  constructor(settings: TimingSettings) {
+    this.#settings = settings
+    this.random = settings.random
+    this.#overall = new KeptRequests(this, settings.slowest, 0)
+    this.#lists = [this.#overall]
   }
 
   /** The lists of one more route. */
   newRoute(): KeptRequests {
-    const { slowestPerRoute, samplePerRoute, random } = this.#options
-    const kept = new KeptRequests(slowestPerRoute, samplePerRoute, random)
+    const { slowestPerRoute, samplePerRoute } = this.#settings
+    const kept = new KeptRequests(this, slowestPerRoute, samplePerRoute)
     this.#lists.push(kept)
     return kept
   }
 
-  /** Keeps the finished request where it is slow or drawn by lot. Most are neither: three comparisons. */
-  offer(timeline: Timeline, durationMs: number, kept: KeptRequests): void {
-    kept.seen += 1
-    if (durationMs > kept.slowestFloorMs) this.#keep(timeline, kept, kept.keepSlow(timeline))
-    if (kept.seen >= kept.nextInSample) this.#keep(timeline, kept, kept.keepSample(timeline))
-    const overall = this.#overall
-    if (durationMs > overall.slowestFloorMs)
-      this.#keep(timeline, overall, overall.keepSlow(timeline))
-    if (this.#bytes > this.#options.maxBytes) this.#shrink()
+  offer(timeline: Timeline, durationMs: number, ofRoute: KeptRequests): void {
+    ofRoute.offer(timeline, durationMs)
+    this.#overall.offer(timeline, durationMs)
+    const { maxKeptBytes } = this.#settings
+    if (this.#bytes > maxKeptBytes) this.#shrinkTo(maxKeptBytes * 0.9)
   }
 
   /** Slowest first; those of every route are among them. */
   slowest(): RequestFacts[] {
-    const requests = new Set<Timeline>()
-    for (const { slowest } of this.#lists) for (const timeline of slowest) requests.add(timeline)
-    return [...requests].sort((a, b) => b.durationMs - a.durationMs).map((each) => each.toFacts())
+    const kept = this.#lists.flatMap(({ slowest }) => slowest)
+    const requests = new Set(kept.sort((a, b) => a.key - b.key).map(({ timeline }) => timeline))
+    return Array.from(requests, (timeline) => timeline.toFacts())
   }
 
   /** In order of coming. */
   sample(): RequestFacts[] {
     return this.#lists
-      .flatMap(({ sample }) => sample)
+      .flatMap(({ sample }) => sample.map(({ timeline }) => timeline.toFacts()))
       .sort((a, b) => a.id - b.id)
-      .map((each) => each.toFacts())
   }
 
-  #keep(timeline: Timeline, list: KeptRequests, gone: Timeline | undefined): void {
-    if (timeline.keepers === 0) {
-      timeline.keptBytes = bytesOf(timeline)
-      this.#bytes += timeline.keptBytes
-    }
-    timeline.keepers += 1
-    list.bytes += timeline.keptBytes
-    if (gone !== undefined) this.#release(gone, list)
+  hold(timeline: Timeline): void {
+    if (timeline.keepers++ > 0) return
+    timeline.keptBytes = bytesOf(timeline)
+    this.#bytes += timeline.keptBytes
   }
 
-  #release(timeline: Timeline, list: KeptRequests): void {
-    list.bytes -= timeline.keptBytes
-    timeline.keepers -= 1
-    if (timeline.keepers === 0) this.#bytes -= timeline.keptBytes
+  release(timeline: Timeline): void {
+    if (--timeline.keepers === 0) this.#bytes -= timeline.keptBytes
   }
 
-  #shrink(): void {
-    while (this.#bytes > this.#options.maxBytes * 0.9) {
+  #shrinkTo(bytes: number): void {
+    while (this.#bytes > bytes) {
       let heaviest = this.#overall
       for (const list of this.#lists) if (list.bytes > heaviest.bytes) heaviest = list
-      const gone = heaviest.shrink()
-      if (gone === undefined) return
-      this.#release(gone, heaviest)
+      if (!heaviest.shrink()) return
     }
   }
 }
 
 function bytesOf(timeline: Timeline): number {
-  let bytes = TIMELINE_BYTES + (timeline.inputs?.length ?? 0) * HASH_BYTES
+  let bytes = TIMELINE_BYTES + lengthOf(timeline.inputs) * HASH_BYTES
   for (const { name, inputs, outputs } of timeline.spans) {
     // Names of hooks are shared; a long one is probably not.
     bytes += SPAN_BYTES + (name.length > 64 ? name.length * 2 : 0)
-    bytes += ((inputs?.length ?? 0) + (outputs?.length ?? 0)) * HASH_BYTES
+    bytes += (lengthOf(inputs) + lengthOf(outputs)) * HASH_BYTES
   }
   return bytes
+}
+
+function lengthOf(list: readonly number[] | undefined): number {
+  return list?.length ?? 0
 }

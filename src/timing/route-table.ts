@@ -16,7 +16,7 @@ import { foldPath } from '../core/fold-path.ts'
 import type { RequestStore } from './request-store.ts'
 import { RouteTotals } from './route-totals.ts'
 
-export const OTHER_ROUTE = '(other)'
+const OTHER_ROUTE = '(other)'
 const MAX_PATHS = 1000
 const MAX_PATH = 128
 const MAX_NAME = 300
@@ -54,6 +54,7 @@ export class RouteTable {
   }
 
   ofRoute(method: string, route: string): RouteTotals {
+    if (route === OTHER_ROUTE) return this.other
     let totals = this.#byRoute.get(route)
     while (totals !== undefined && totals.method !== method) totals = totals.next
     return totals ?? this.#add(method, route)

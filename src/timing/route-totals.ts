@@ -3,56 +3,43 @@ import type { RouteFacts } from '../core/facts.ts'
 import { LatencyHistogram } from '../core/histogram.ts'
 import type { KeptRequests } from './kept-requests.ts'
 import type { Span } from './span.ts'
-import { SpanTotals } from './span-totals.ts'
+import { ERRORS, LATE, REQUESTS, RESPONSE_BYTES, TOTAL_MS, Totals } from './totals.ts'
 
-export class RouteTotals {
+export class RouteTotals extends Totals {
   readonly method: string
   readonly route: string
-  /** Of the same route and another method. @internal */
-  next: RouteTotals | undefined = undefined
-
-  requests = 0
-  /** Responses of 500 and above, and aborted ones. */
-  errors = 0
-  totalMs = 0
-  responseBytes = 0
-  /** Spans that ended after the response; they are in `spans` as well. */
-  late = 0
   readonly latency: LatencyHistogram = new LatencyHistogram()
-  readonly spans: SpanTotals = new SpanTotals()
-  /** @internal */
   readonly kept: KeptRequests
+  /** Of the same route and another method. */
+  next: RouteTotals | undefined
 
   constructor(method: string, route: string, kept: KeptRequests) {
+    super()
     this.method = method
     this.route = route
     this.kept = kept
   }
 
+  /** A request that has finished; its spans are added one by one. */
+  addRequest(durationMs: number, isError: boolean, responseBytes: number): void {
+    this.plus(REQUESTS, 1)
+    this.plus(TOTAL_MS, durationMs)
+    if (isError) this.plus(ERRORS, 1)
+    this.plus(RESPONSE_BYTES, responseBytes)
+    this.latency.record(durationMs)
+  }
+
   addLate(span: Span): void {
-    this.late += 1
-    this.spans.add(span)
+    this.plus(LATE, 1)
+    this.add(span)
   }
 
   toFacts(): RouteFacts {
-    const { latency, spans } = this
-    return {
-      method: this.method,
-      route: this.route,
-      requests: this.requests,
-      errors: this.errors,
-      queries: spans.queries,
-      connects: spans.connects,
-      totalMs: this.totalMs,
-      dbMs: spans.dbMs,
-      poolWaitMs: spans.poolWaitMs,
-      connectMs: spans.connectMs,
-      httpMs: spans.httpMs,
-      responseBytes: this.responseBytes,
-      p50Ms: latency.quantile(0.5),
-      p95Ms: latency.quantile(0.95),
-      p99Ms: latency.quantile(0.99),
-      statements: spans.statements(),
-    }
+    const { method, route, latency } = this
+    const { late: _, ...figures } = this.named()
+    const [p50Ms, p95Ms, p99Ms] = [0.5, 0.95, 0.99].map((q) => latency.quantile(q)) as Quantiles
+    return { method, route, ...figures, p50Ms, p95Ms, p99Ms, statements: this.statements() }
   }
 }
+
+type Quantiles = [number, number, number]

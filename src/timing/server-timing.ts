@@ -1,7 +1,7 @@
 /**
  * Server-Timing: where the time of a request went, as a header that browsers draw.
  *
- *   total;dur=41.8, db;dur=30.2;desc="3 queries", wait;dur=8.1, http;dur=2.0;desc="1 call"
+ *   total;dur=41.8, db;dur=30.2;desc="3x", wait;dur=8.1;desc="1x", http;dur=2.0;desc="1x"
  *
  * By W3C Server Timing [1] a metric's name is an HTTP token and its description a quoted string. The
  * names here are ours. Spans of one's own are given by position (`span1`), with their name as the
@@ -20,40 +20,33 @@ const MAX_LENGTH = 1024
 const MAX_DESCRIPTION = 60
 const MAX_OWN = 10
 
-const metrics: readonly [kind: SpanKind, name: string, one: string, many: string][] = [
-  ['query', 'db', 'query', 'queries'],
-  ['pool-wait', 'wait', 'wait', 'waits'],
-  ['connect', 'connect', 'connection', 'connections'],
-  ['cache', 'cache', 'call', 'calls'],
-  ['http', 'http', 'call', 'calls'],
-  ['cpu', 'cpu', 'stretch', 'stretches'],
-  ['serialise', 'serialise', 'time', 'times'],
-]
+const names: Readonly<Partial<Record<SpanKind, string>>> = {
+  query: 'db',
+  'pool-wait': 'wait',
+  connect: 'connect',
+  cache: 'cache',
+  http: 'http',
+  cpu: 'cpu',
+  serialise: 'serialise',
+}
 
 /** What has ended until now, each kind summed up; the header is sent before the request ends. */
-export function serverTimingOf(timeline: Timeline): string {
-  const entries = [`total;dur=${figure(timeline.durationMs)}`]
-  for (const [kind, name, one, many] of metrics) {
-    let count = 0
-    let ms = 0
-    for (const span of timeline.spans) {
-      if (span.kind !== kind || span.isOpen) continue
-      count += 1
-      ms += span.endMs - span.startMs
-    }
-    if (count > 0) {
-      entries.push(`${name};dur=${figure(ms)};desc="${count} ${count === 1 ? one : many}"`)
-    }
+export function serverTimingOf({ durationMs, spans }: Timeline): string {
+  const entries = [`total;dur=${durationMs.toFixed(1)}`]
+  const ended = spans.filter((span) => !span.isOpen)
+  for (const [kind, name] of Object.entries(names)) {
+    const ofKind = ended.filter((span) => span.kind === kind)
+    if (ofKind.length > 0) entries.push(metric(name, ofKind, `${ofKind.length}x`))
   }
-  for (const span of ownSpans(timeline)) {
-    const ms = span.endMs - span.startMs
-    entries.push(`span${entries.length};dur=${figure(ms)};desc="${quoted(span.name)}"`)
+  for (const span of ended.filter(({ kind }) => kind === 'custom').slice(0, MAX_OWN)) {
+    entries.push(metric(`span${entries.length}`, [span], quoted(span.name)))
   }
   return joined(entries)
 }
 
-function ownSpans(timeline: Timeline): Span[] {
-  return timeline.spans.filter((span) => span.kind === 'custom' && !span.isOpen).slice(0, MAX_OWN)
+function metric(name: string, spans: readonly Span[], description: string): string {
+  const ms = spans.reduce((sum, { startMs, endMs }) => sum + endMs - startMs, 0)
+  return `${name};dur=${ms.toFixed(1)};desc="${description}"`
 }
 
 function joined(entries: readonly string[]): string {
@@ -63,10 +56,6 @@ function joined(entries: readonly string[]): string {
     header += `, ${entry}`
   }
   return header
-}
-
-function figure(ms: number): string {
-  return ms.toFixed(1)
 }
 
 function quoted(text: string): string {

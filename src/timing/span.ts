@@ -24,29 +24,29 @@ export class Span {
   /** Milliseconds of the clock of timing (`performance.now()`). */
   startMs: number
   /** NaN while it is open. */
-  endMs: number = Number.NaN
+  endMs: number = NaN
   parent: Span | undefined
   /** Error code (SQLSTATE, `ECONNREFUSED`) or class name. */
-  error: string | undefined = undefined
+  error: string | undefined
 
   // query
-  statement: string | undefined = undefined
-  rows: number | undefined = undefined
-  bytes: number | undefined = undefined
-  connection: number | undefined = undefined
-  transaction: number | undefined = undefined
+  statement: string | undefined
+  rows: number | undefined
+  bytes: number | undefined
+  connection: number | undefined
+  transaction: number | undefined
 
   // http
-  method: string | undefined = undefined
-  host: string | undefined = undefined
-  status: number | undefined = undefined
+  method: string | undefined
+  host: string | undefined
+  status: number | undefined
 
   // cache
-  hit: boolean | undefined = undefined
+  hit: boolean | undefined
 
   // deep requests
-  inputs: readonly number[] | undefined = undefined
-  outputs: readonly number[] | undefined = undefined
+  inputs: readonly number[] | undefined
+  outputs: readonly number[] | undefined
 
   /** False where its request had enough of them and only counts it. @internal */
   isKept = true
@@ -84,8 +84,9 @@ export class Span {
 function errorNameOf(error: unknown): string {
   try {
     const { code, name } = error as { code?: unknown; name?: unknown }
-    if (typeof code === 'string' && code !== '') return code.slice(0, MAX_ERROR)
-    if (typeof name === 'string' && name !== '') return name.slice(0, MAX_ERROR)
+    for (const text of [code, name]) {
+      if (typeof text === 'string' && text !== '') return text.slice(0, MAX_ERROR)
+    }
   } catch {
     // null, or a getter that throws: whatever it was, it was an error.
   }

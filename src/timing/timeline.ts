@@ -31,7 +31,7 @@ import type { RequestFacts, SpanFacts, SpanKind } from '../core/facts.ts'
 import { foldPath } from '../core/fold-path.ts'
 import type { RouteTotals } from './route-totals.ts'
 import { Span, type SpanOwner } from './span.ts'
-import { SpanTotals } from './span-totals.ts'
+import { Totals } from './totals.ts'
 import { parseTraceparent, type TraceContext } from './traceparent.ts'
 
 /** What the storage holds. */
@@ -67,27 +67,27 @@ export class Timeline implements Scope, SpanOwner {
   /** As it came, with its query string. Emptied when the request has finished: it holds users' values. */
   path: string
   /** Pattern as the framework knows it. Whoever knows sets it before `finish`; else it is the folded path. */
-  route: string | undefined = undefined
+  route: string | undefined
   status = 0
   aborted = false
   readonly startMs: number
   /** NaN until it has finished. */
-  endMs: number = Number.NaN
+  endMs: number = NaN
   /** Requests in flight when it came, itself included. */
   readonly concurrency: number
   /** Hooks hash values for this one. */
   deep = false
-  inputs: readonly number[] | undefined = undefined
-  responseBytes: number | undefined = undefined
-  loopActiveMs: number | undefined = undefined
+  inputs: readonly number[] | undefined
+  responseBytes: number | undefined
+  loopActiveMs: number | undefined
   /** In order of opening. Do not push: `open` does. */
   spans: Span[] = NO_SPANS
   droppedSpans = 0
   ended = false
-  readonly within: undefined = undefined
+  readonly within: undefined
 
   /** Set by `finish`. @internal */
-  totals: RouteTotals | undefined = undefined
+  totals: RouteTotals | undefined
   /** Lists of the store that hold this request, and its share of the store's bytes. @internal */
   keepers = 0
   /** @internal */
@@ -97,13 +97,13 @@ export class Timeline implements Scope, SpanOwner {
   /** Whether a span of one's own was opened, so that a parent has to be looked for. @internal */
   isScoped = false
   /** Ended spans that are not kept, until the route is known. @internal */
-  overflow: SpanTotals | undefined = undefined
+  overflow: Totals | undefined
   /** What goes out in `traceparent`; made when first asked for. @internal */
-  outgoing: TraceContext | undefined = undefined
+  outgoing: TraceContext | undefined
 
   readonly #host: TimelineHost
   #traceparent: string | undefined
-  #incoming: TraceContext | undefined = undefined
+  #incoming: TraceContext | undefined
 
   constructor(
     host: TimelineHost,
@@ -190,30 +190,44 @@ export class Timeline implements Scope, SpanOwner {
   spanEnded(span: Span): void {
     if (this.totals !== undefined) this.totals.addLate(span)
     // Kept spans are added by `finish`, when the route is known.
-    else if (!span.isKept) (this.overflow ??= new SpanTotals()).add(span)
+    else if (!span.isKept) (this.overflow ??= new Totals()).add(span)
   }
 
   toFacts(): RequestFacts {
-    const { incoming, endMs } = this
-    const durationMs = this.durationMs
+    const { id, method, status, aborted, startedAt, durationMs, concurrency, deep } = this
     return {
-      id: this.id,
-      pid: process.pid,
-      method: this.method,
-      route: this.totals?.route ?? this.route ?? foldPath(this.path),
-      status: this.status,
-      aborted: this.aborted,
-      startedAt: this.startedAt,
-      durationMs,
-      concurrency: this.concurrency,
-      ...(incoming !== undefined && { traceId: incoming.traceId }),
-      ...(this.responseBytes !== undefined && { responseBytes: this.responseBytes }),
-      ...(this.loopActiveMs !== undefined && { loopActiveMs: this.loopActiveMs }),
-      deep: this.deep,
-      ...(this.inputs !== undefined && { inputs: this.inputs }),
-      spans: spanFactsOf(this.spans, this.startMs, endMs),
+      ...{
+        id,
+        pid: process.pid,
+        method,
+        route: this.route ?? foldPath(this.path),
+        status,
+        aborted,
+      },
+      ...{ startedAt, durationMs, concurrency, deep, ...known(this, requestFields) },
+      spans: this.#spanFacts(),
       droppedSpans: this.droppedSpans,
     }
+  }
+
+  #spanFacts(): SpanFacts[] {
+    const { spans, startMs, endMs } = this
+    const indexOf = new Map(spans.map((span, index) => [span, index]))
+    return spans.map((span) => {
+      // A parent that was dropped hands its children to the one that encloses it.
+      let { parent } = span
+      while (parent !== undefined && !indexOf.has(parent)) parent = parent.parent
+      const { kind, name } = span
+      const isOpen = span.isOpen || span.endMs > endMs
+      return {
+        kind,
+        name: name.slice(0, MAX_NAME),
+        startMs: span.startMs - startMs,
+        durationMs: isOpen ? -1 : span.endMs - span.startMs,
+        ...(parent !== undefined && { parent: indexOf.get(parent) as number }),
+        ...known(span, spanFields),
+      }
+    })
   }
 }
 
@@ -238,32 +252,17 @@ function openOf(span: Span | undefined): Span | undefined {
   return span
 }
 
-function spanFactsOf(spans: readonly Span[], startMs: number, endMs: number): SpanFacts[] {
-  const indexOf = new Map<Span, number>()
-  for (const [index, span] of spans.entries()) indexOf.set(span, index)
-  return spans.map((span) => {
-    // A parent that was dropped hands its children to the one that encloses it.
-    let { parent } = span
-    while (parent !== undefined && !indexOf.has(parent)) parent = parent.parent
-    const wasOpen = !(span.endMs <= endMs || Number.isNaN(endMs)) || span.isOpen
-    return {
-      kind: span.kind,
-      name: span.name.slice(0, MAX_NAME),
-      startMs: span.startMs - startMs,
-      durationMs: wasOpen ? -1 : span.endMs - span.startMs,
-      ...(parent !== undefined && { parent: indexOf.get(parent) as number }),
-      ...(span.error !== undefined && { error: span.error }),
-      ...(span.statement !== undefined && { statement: span.statement }),
-      ...(span.rows !== undefined && { rows: span.rows }),
-      ...(span.bytes !== undefined && { bytes: span.bytes }),
-      ...(span.connection !== undefined && { connection: span.connection }),
-      ...(span.transaction !== undefined && { transaction: span.transaction }),
-      ...(span.method !== undefined && { method: span.method }),
-      ...(span.host !== undefined && { host: span.host }),
-      ...(span.status !== undefined && { status: span.status }),
-      ...(span.hit !== undefined && { hit: span.hit }),
-      ...(span.inputs !== undefined && { inputs: span.inputs }),
-      ...(span.outputs !== undefined && { outputs: span.outputs }),
-    }
-  })
+const requestFields = ['traceId', 'responseBytes', 'loopActiveMs', 'inputs'] as const
+const spanFields = [
+  ...(['error', 'statement', 'rows', 'bytes', 'connection', 'transaction'] as const),
+  ...(['method', 'host', 'status', 'hit', 'inputs', 'outputs'] as const),
+]
+
+/** Those of the fields that are set. */
+function known<T, Field extends keyof T>(
+  source: T,
+  fields: readonly Field[],
+): { [Each in Field]?: Exclude<T[Each], undefined> } {
+  const entries = fields.map((field) => [field, source[field]])
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined)) as never
 }

@@ -84,39 +84,24 @@ export function withOptions(settings: TimingSettings, options: TimingOptions): T
   const result: Record<string, unknown> = { ...settings }
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue
-    if (!Object.hasOwn(settings, name)) {
-      throw new HastenError(
-        'OPTION_INVALID',
-        `timing has no option ${name}; it has ${Object.keys(settings).join(', ')}`,
-      )
-    }
-    const rule = ruleOf(name, value)
-    if (rule !== undefined) {
-      throw new HastenError('OPTION_INVALID', `${name} must be ${rule}, got ${inspect(value)}`)
+    const rule = ruleOf(name, value, result[name])
+    if (rule !== '') {
+      const message = `timing: option ${name} ${rule}, got ${inspect(value)}`
+      throw new HastenError('OPTION_INVALID', message)
     }
     result[name] = value
   }
   return result as unknown as TimingSettings
 }
 
-/** What `value` should have been; `undefined` where it is. */
-function ruleOf(name: string, value: unknown): string | undefined {
-  switch (name) {
-    case 'serverTiming':
-    case 'detail':
-      return typeof value === 'boolean' ? undefined : 'true or false'
-    case 'random':
-      return typeof value === 'function' ? undefined : 'a function'
-    case 'clock':
-      return typeof (value as Clock | null)?.now === 'function' ? undefined : 'an object with now()'
-    case 'maxRoutes':
-    case 'maxSpans':
-      return isWhole(value, 1) ? undefined : 'a whole number from 1'
-    default:
-      return isWhole(value, 0) ? undefined : 'a whole number from 0'
+/** What `value` should have been, after its default; empty where it is. */
+function ruleOf(name: string, value: unknown, now: unknown): string {
+  if (now === undefined) return 'is not known'
+  if (name === 'clock') {
+    return typeof (value as Clock | null)?.now === 'function' ? '' : 'must have now()'
   }
-}
-
-function isWhole(value: unknown, least: number): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= least
+  if (typeof now !== 'number') return typeof value === typeof now ? '' : `must be a ${typeof now}`
+  const least = name === 'maxRoutes' || name === 'maxSpans' ? 1 : 0
+  const isWhole = Number.isSafeInteger(value) && (value as number) >= least
+  return isWhole ? '' : `must be a whole number from ${least}`
 }

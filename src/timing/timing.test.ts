@@ -150,7 +150,7 @@ test('a span that ends after the request is in the totals, and has no duration i
   span.end()
 
   assert.deepEqual([timing.routes()[0]?.queries, timing.routes()[0]?.dbMs], [1, 10])
-  assert.equal(timing.snapshot().routes[0]?.late, 1)
+  assert.match(timing.prometheus(), /^hasten_late_spans_total\{.*\} 1$/m)
   assert.equal(timing.slowest()[0]?.spans[0]?.durationMs, -1)
   assert.equal(timing.slowest()[0]?.durationMs, 1)
 })
@@ -424,8 +424,9 @@ for (const [what, change] of [
   ['text', 'x'],
   ['another version', { version: 99 }],
   ['routes that are no list', { routes: {} }],
-  ['a figure that is none', { background: { queries: 'many' } }],
-  ['less than nothing', { routes: [{ method: 'GET', route: '/', requests: -1 }] }],
+  ['figures that are none', { background: ['many'] }],
+  ['half of a route', { routes: [{ method: 'GET', route: '/' }] }],
+  ['a route that is none', { routes: [null] }],
 ] as const) {
   test(`merge refuses ${what}, and nothing has been added`, () => {
     const timing = new Timing()

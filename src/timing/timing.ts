@@ -13,24 +13,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { performance } from 'node:perf_hooks'
 import { channels } from '../core/channels.ts'
-import type { Clock } from '../core/clock.ts'
 import type { ProcessFacts, RequestFacts, RouteFacts, SpanKind } from '../core/facts.ts'
 import { foldPath } from '../core/fold-path.ts'
+import { LatencyHistogram } from '../core/histogram.ts'
 import { EventLoop } from './event-loop.ts'
 import { prometheusOf } from './prometheus.ts'
 import { RequestStore } from './request-store.ts'
-import { OTHER_ROUTE, RouteTable } from './route-table.ts'
+import { RouteTable } from './route-table.ts'
 import type { RouteTotals } from './route-totals.ts'
 import { serverTimingOf } from './server-timing.ts'
-import {
-  addTo,
-  checkedSnapshot,
-  snapshotOf,
-  snapshotVersion,
-  type TimingSnapshot,
-} from './snapshot.ts'
+import { checkedSnapshot, snapshotOf, snapshotVersion, type TimingSnapshot } from './snapshot.ts'
 import { Span, type SpanOwner } from './span.ts'
-import { SpanTotals } from './span-totals.ts'
 import { type Scope, SpanScope, Timeline, type TimelineHost } from './timeline.ts'
 import {
   defaultSettings,
@@ -38,6 +31,7 @@ import {
   type TimingSettings,
   withOptions,
 } from './timing-options.ts'
+import { DB_MS, LATE, QUERIES, REQUESTS, Totals } from './totals.ts'
 import { continueTrace, formatTraceparent } from './traceparent.ts'
 
 /** Longer than any that is valid in this version; room for a later one. */
@@ -53,42 +47,38 @@ export class Timing implements TimelineHost {
   /** Requests under way. */
   inFlight = 0
   /** @internal */
-  maxSpans: number
-  /** @internal */
   epochMs: number = performance.timeOrigin
   /** @internal */
   readonly backgroundSpans: SpanOwner
 
   #settings: TimingSettings
-  #clock: Clock
-  #detail: boolean
-  #deepEvery: number
   #store!: RequestStore
   #routes!: RouteTable
-  #background!: SpanTotals
+  #background!: Totals
   #deepSeen!: Map<string, number>
-  #epochCheckMs: number = Number.NEGATIVE_INFINITY
+  #cpuAtReset!: NodeJS.CpuUsage
+  #epochCheckMs = -Infinity
   #isClosed = false
   #lastId = 0
   readonly #loop = new EventLoop()
-  #cpuAtReset!: NodeJS.CpuUsage
 
   constructor(options: TimingOptions = {}) {
     this.#settings = withOptions(defaultSettings(), options)
-    this.maxSpans = this.#settings.maxSpans
-    this.#clock = this.#settings.clock
-    this.#detail = this.#settings.detail
-    this.#deepEvery = this.#settings.deepEvery
     this.backgroundSpans = {
-      now: () => this.#clock.now(),
+      now: () => this.now(),
       spanEnded: (span) => this.#background.add(span),
     }
     this.reset()
   }
 
+  /** @internal */
+  get maxSpans(): number {
+    return this.#settings.maxSpans
+  }
+
   /** Every n-th request of a route is `deep`; 0 is never. */
   get deepEvery(): number {
-    return this.#deepEvery
+    return this.#settings.deepEvery
   }
 
   set deepEvery(every: number) {
@@ -101,10 +91,6 @@ export class Timing implements TimelineHost {
    */
   configure(options: TimingOptions): void {
     this.#settings = withOptions(this.#settings, options)
-    this.maxSpans = this.#settings.maxSpans
-    this.#clock = this.#settings.clock
-    this.#detail = this.#settings.detail
-    this.#deepEvery = this.#settings.deepEvery
   }
 
   /** The timeline of the request for which this code runs. */
@@ -119,12 +105,12 @@ export class Timing implements TimelineHost {
 
   /** @internal */
   now(): number {
-    return this.#clock.now()
+    return this.#settings.clock.now()
   }
 
   /** A request has come. `path` as in the request line; `traceparent` the header's value. */
   begin(method: string, path: string, traceparent?: string): Timeline {
-    const startMs = this.#clock.now()
+    const startMs = this.#settings.clock.now()
     if (startMs >= this.#epochCheckMs) this.#readEpoch(startMs)
     const parent =
       traceparent !== undefined && traceparent.length <= MAX_TRACEPARENT ? traceparent : undefined
@@ -137,15 +123,16 @@ export class Timing implements TimelineHost {
       ++this.inFlight,
       parent,
     )
-    if (this.#deepEvery > 0) timeline.deep = this.#isDeep(method, path)
-    if (this.#detail) timeline.loopActiveAtStart = performance.eventLoopUtilization().active
+    const { deepEvery, detail } = this.#settings
+    if (deepEvery > 0) timeline.deep = this.#isDeep(method, path)
+    if (detail) timeline.loopActiveAtStart = performance.eventLoopUtilization().active
     return timeline
   }
 
   /** Its response has ended, or its client went away. Only the first call counts. */
   finish(timeline: Timeline, status: number, aborted: boolean): void {
     if (timeline.ended) return
-    const now = this.#clock.now()
+    const now = this.#settings.clock.now()
     const durationMs = now - timeline.startMs
     this.inFlight -= 1
     timeline.endMs = now
@@ -163,12 +150,10 @@ export class Timing implements TimelineHost {
         : this.#routes.ofRoute(method, route)
     timeline.totals = totals
     timeline.route = totals.route
-    totals.requests += 1
-    if (aborted || status >= 500) totals.errors += 1
-    totals.totalMs += durationMs
-    if (timeline.responseBytes !== undefined) totals.responseBytes += timeline.responseBytes
-    totals.latency.record(durationMs)
-    if (timeline.spans.length > 0) addSpans(totals, timeline)
+    totals.addRequest(durationMs, aborted || status >= 500, timeline.responseBytes ?? 0)
+    for (const span of timeline.spans) if (!span.isOpen) totals.add(span)
+    const { overflow } = timeline
+    if (overflow !== undefined) totals.merge(overflow.figures, overflow.uses())
 
     if (channels.request.hasSubscribers) channels.request.publish(timeline)
     timeline.path = ''
@@ -201,7 +186,7 @@ export class Timing implements TimelineHost {
 
   /** Counts work that belongs to no request. */
   background(kind: SpanKind, durationMs: number): void {
-    const now = this.#clock.now()
+    const now = this.#settings.clock.now()
     const span = new Span(this.backgroundSpans, kind, '', now - durationMs, undefined)
     span.endMs = now
     this.#background.add(span)
@@ -210,8 +195,8 @@ export class Timing implements TimelineHost {
   /** Exact, since the last reset; routes with most time first. */
   routes(): RouteFacts[] {
     return this.#used()
+      .map((totals) => totals.toFacts())
       .sort((a, b) => b.totalMs - a.totalMs)
-      .map((route) => route.toFacts())
   }
 
   /** Whole requests, slowest first: of all, and of each route. */
@@ -225,56 +210,46 @@ export class Timing implements TimelineHost {
   }
 
   process(): ProcessFacts {
-    const loop = this.#loop.facts()
+    const loop = this.#loop
     const { user, system } = process.cpuUsage(this.#cpuAtReset)
-    const { queries, dbMs } = this.#background
+    const { figures } = this.#background
     return {
       pid: process.pid,
       node: process.versions.node,
       cpuMs: (user + system) / 1000,
       maxRssMb: process.resourceUsage().maxRSS / 1024,
       loopUtilisation: loop.utilisation,
-      loopDelayP99Ms: loop.delayP99Ms,
-      loopDelayMaxMs: loop.delayMaxMs,
-      background: { queries, dbMs },
+      loopDelayP99Ms: loop.delayMs(0.99),
+      loopDelayMaxMs: loop.delayMs(1),
+      background: { queries: figures[QUERIES] as number, dbMs: figures[DB_MS] as number },
     }
   }
 
   /** Totals as JSON, for `merge` in another process. */
   snapshot(): TimingSnapshot {
-    const { queries, connects, dbMs, poolWaitMs, connectMs, httpMs } = this.#background
     return {
       version: snapshotVersion,
       routes: this.#used().map(snapshotOf),
-      background: { queries, connects, dbMs, poolWaitMs, connectMs, httpMs },
+      background: [...this.#background.figures],
     }
   }
 
   /** Adds what `snapshot` of another process gave. Throws SNAPSHOT_INVALID, and has added nothing then. */
   merge(value: unknown): void {
     const { routes, background } = checkedSnapshot(value)
-    for (const each of routes) {
-      const { method, route } = each
-      addTo(route === OTHER_ROUTE ? this.#routes.other : this.#routes.ofRoute(method, route), each)
+    for (const { method, route, figures, uses, latency } of routes) {
+      const totals = this.#routes.ofRoute(method, route)
+      totals.merge(figures, uses)
+      totals.latency.merge(LatencyHistogram.fromJSON(latency))
     }
-    for (const [figure, value] of Object.entries(background)) {
-      this.#background[figure as keyof typeof background] += value
-    }
+    this.#background.merge(background, [])
   }
 
   /** Forgets all totals and kept requests. Requests under way are counted when they finish. */
   reset(): void {
-    const { slowest, slowestPerRoute, samplePerRoute, maxKeptBytes, random, maxRoutes } =
-      this.#settings
-    this.#store = new RequestStore({
-      slowestMax: slowest,
-      slowestPerRoute,
-      samplePerRoute,
-      maxBytes: maxKeptBytes,
-      random,
-    })
-    this.#routes = new RouteTable(maxRoutes, this.#store)
-    this.#background = new SpanTotals()
+    this.#store = new RequestStore(this.#settings)
+    this.#routes = new RouteTable(this.#settings.maxRoutes, this.#store)
+    this.#background = new Totals()
     this.#deepSeen = new Map()
     this.#cpuAtReset = process.cpuUsage()
     this.#loop.reset()
@@ -285,7 +260,7 @@ export class Timing implements TimelineHost {
     return prometheusOf({
       routes: this.#used(),
       process: this.process(),
-      loop: this.#loop.facts(),
+      loop: this.#loop,
       inFlight: this.inFlight,
     })
   }
@@ -327,7 +302,7 @@ export class Timing implements TimelineHost {
   }
 
   #used(): RouteTotals[] {
-    return this.#routes.all.filter(({ requests, late }) => requests > 0 || late > 0)
+    return this.#routes.all.filter(({ figures }) => figures[REQUESTS] !== 0 || figures[LATE] !== 0)
   }
 
   #isDeep(method: string, path: string): boolean {
@@ -336,7 +311,7 @@ export class Timing implements TimelineHost {
     if (this.#deepSeen.size >= MAX_DEEP_ROUTES && !this.#deepSeen.has(key)) return false
     const seen = this.#deepSeen.get(key) ?? 0
     this.#deepSeen.set(key, seen + 1)
-    return seen % this.#deepEvery === 0
+    return seen % this.deepEvery === 0
   }
 
   /** Called with the first request, and then once a minute at most. */
@@ -345,18 +320,6 @@ export class Timing implements TimelineHost {
     if (!this.#isClosed) this.#loop.start()
     const epochMs = Date.now() - now
     if (Math.abs(epochMs - this.epochMs) > EPOCH_DRIFT_MS) this.epochMs = epochMs
-  }
-}
-
-function addSpans(totals: RouteTotals, timeline: Timeline): void {
-  const { spans } = timeline
-  for (let i = 0; i < spans.length; i++) {
-    const span = spans[i] as Span
-    if (!span.isOpen) totals.spans.add(span)
-  }
-  if (timeline.overflow !== undefined) {
-    totals.spans.merge(timeline.overflow)
-    timeline.overflow = undefined
   }
 }
 
