@@ -70,11 +70,11 @@ function rate(facts: RouteFacts | undefined, all: number, allowance: number): nu
 }
 
 /** Numbers of pools are given in order of creation, in each process. */
-function hasPoolPerRequest({ pools, observation, routes }: Situation): boolean {
+function hasPoolPerRequest({ pools, hasLoad, routes }: Situation): boolean {
   const newest = new Map<number, number>()
   for (const { pid, pool } of pools) newest.set(pid, Math.max(amount(pool), newest.get(pid) ?? 0))
   const created = [...newest.values()].reduce((all, each) => all + each, 0)
-  const phase = observation.load.routes.length > 0 ? 'load' : 'solo'
+  const phase = hasLoad ? 'load' : 'solo'
   const connects = routes.reduce((all, route) => all + amount(route[phase]?.connects), 0)
   return created >= 20 && created * 2 >= connects
 }

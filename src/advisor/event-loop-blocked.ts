@@ -34,7 +34,7 @@ export function eventLoopBlocked(
   thresholds: EventLoopBlockedThresholds,
 ): Candidate[] {
   const found = new Map<string, Candidate>()
-  for (const block of situation.observation.blocks) {
+  for (const block of situation.blocks) {
     const { method, route: pattern } = block
     const route = situation.routes.find(({ key }) => key === `${method} ${pattern}`)
     const isSeen =

@@ -1,12 +1,16 @@
 /** Measure: arithmetic on what was measured, safe against what cannot be. */
 
+/** No time, count or size is beyond; what is must be an error, and would spoil every sum. */
+const LEAST = 1e-9
+const MOST = 1e15
+
 /** Facts may come from a file, or from a process that died: what is no amount counts as none. */
 export function amount(value: number | undefined): number {
-  return value !== undefined && Number.isFinite(value) && value > 0 ? value : 0
+  return value !== undefined && value >= LEAST && value <= MOST ? value : 0
 }
 
 export function per(sum: number | undefined, count: number): number {
-  return count > 0 ? amount(sum) / count : 0
+  return amount(count) > 0 ? amount(sum) / count : 0
 }
 
 /** Nearest rank; 0 of nothing. */

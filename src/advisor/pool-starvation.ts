@@ -51,7 +51,7 @@ export function poolStarvation(
   situation: Situation,
   thresholds: PoolStarvationThresholds,
 ): Candidate[] {
-  const pools = situation.observation.load.pools.filter(({ max }) => amount(max) > 0)
+  const pools = situation.loadPools.filter(({ max }) => amount(max) > 0)
   const waitingMax = Math.max(0, ...pools.map((pool) => amount(pool.waitingMax)))
   if (waitingMax < thresholds.minWaiting) return []
   const victims = situation.routes.filter((route) => {

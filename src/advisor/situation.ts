@@ -7,6 +7,7 @@
  * so that the order in which facts came in decides nothing.
  */
 import type {
+  BlockFacts,
   Observation,
   PlanFacts,
   PoolFacts,
@@ -44,8 +45,11 @@ export interface RouteView {
 
 export interface Situation {
   readonly routes: readonly RouteView[]
-  readonly observation: Observation
+  /** Under load where pools were seen there. */
   readonly pools: readonly PoolFacts[]
+  readonly loadPools: readonly PoolFacts[]
+  readonly hasLoad: boolean
+  readonly blocks: readonly BlockFacts[]
   readonly processes: number
   /** Highest of the processes under load, 0 to 1. */
   readonly loopUtilisation: number
@@ -71,11 +75,14 @@ export function situationOf(observation: Observation): Situation {
     return known
   }
 
-  const { load } = observation
+  const { load, solo } = observation
+  const loadPools = inOrder(load.pools)
   return {
     routes: routesOf(observation),
-    observation,
-    pools: load.pools.length > 0 ? load.pools : observation.solo.pools,
+    pools: loadPools.length > 0 ? loadPools : inOrder(solo.pools),
+    loadPools,
+    hasLoad: load.routes.length > 0,
+    blocks: inOrder(observation.blocks),
     processes: Math.max(1, new Set(load.processes.map(({ pid }) => pid)).size),
     loopUtilisation: Math.max(0, ...load.processes.map((each) => amount(each.loopUtilisation))),
     statement,
@@ -135,6 +142,14 @@ function routesOf({ solo, load, plannedPerSecond }: Observation): RouteView[] {
   })
 }
 
+/** By all that they say: floats add up differently in another order. */
+function inOrder<Facts extends object>(facts: readonly Facts[]): Facts[] {
+  return facts
+    .map((each) => ({ each, key: JSON.stringify(each) }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ each }) => each)
+}
+
 function byKey(routes: readonly RouteFacts[]): Map<string, RouteFacts> {
   const map = new Map<string, RouteFacts>()
   for (const facts of routes) {
@@ -149,7 +164,7 @@ function byKey(routes: readonly RouteFacts[]): Map<string, RouteFacts> {
 function requestsByKey(requests: readonly RequestFacts[]): Map<string, RequestView[]> {
   const map = new Map<string, RequestView[]>()
   const ordered = requests.toSorted(
-    (a, b) => a.startedAt - b.startedAt || a.pid - b.pid || a.id - b.id,
+    (a, b) => amount(a.startedAt) - amount(b.startedAt) || a.pid - b.pid || a.id - b.id,
   )
   for (const facts of ordered) {
     const isTelling = !facts.aborted && facts.status < 400 && amount(facts.durationMs) > 0
@@ -164,11 +179,16 @@ function requestsByKey(requests: readonly RequestFacts[]): Map<string, RequestVi
 
 function viewOf(facts: RequestFacts): RequestView {
   const spans = facts.spans
-    .filter(({ startMs, durationMs }) => Number.isFinite(startMs) && durationMs >= 0)
-    .filter(({ durationMs }) => Number.isFinite(durationMs))
+    .filter(
+      ({ startMs, durationMs }) => isMoment(startMs) && durationMs >= 0 && isMoment(durationMs),
+    )
     .map((span) => ({ ...span, endMs: span.startMs + span.durationMs }))
     .sort((a, b) => a.startMs - b.startMs)
   return { facts, spans, queries: spans.filter(({ kind }) => kind === 'query') }
+}
+
+function isMoment(ms: number): boolean {
+  return ms === 0 || amount(Math.abs(ms)) > 0
 }
 
 function identityOf({ facts }: RequestView): string {
