@@ -183,7 +183,7 @@ async function compare(
       },
       commands,
       measurements,
-      notes,
+      notes: [...notes, ...sides.warnings],
     })
     process.stdout.write(
       values.json

@@ -200,6 +200,7 @@ function input({ effects, seed = 1, ...made }: Made): ComparisonInput {
     load: { requests: 'requests.jsonl', ratePerSecond: 50, seconds: 2, warmupSeconds: 1, seed },
     commands: effects.map((_, i) => `node ${i}.js`),
     measurements: make({ effects, ...made }),
+    resamples: 500,
   }
 }
 

@@ -70,6 +70,8 @@ export interface ComparisonInput {
   readonly measurements: readonly Measurement[]
   /** What the reader must know besides. */
   readonly notes?: readonly string[]
+  /** Of the bootstrap. @default 4,000 */
+  readonly resamples?: number
 }
 
 export function compareMeasurements(input: ComparisonInput): CompareDocument {
@@ -81,16 +83,14 @@ export function compareMeasurements(input: ComparisonInput): CompareDocument {
 
   const control = compared.map((metric) => ({
     metric,
-    interval: intervalOf(
-      rounds,
-      (round) => logRatio(valueOf(round, 0, true, metric), valueOf(round, 0, false, metric)),
-      load.seed,
+    interval: intervalOf(input, rounds, (round) =>
+      logRatio(valueOf(round, 0, true, metric), valueOf(round, 0, false, metric)),
     ),
   }))
   const differences = statusDifferences(measured)
   const ratios = commands.slice(1).flatMap((_, i) =>
     compared.map((metric, m) => {
-      const interval = intervalOf(rounds, (round) => pairedRatio(round, i + 1, metric), load.seed)
+      const interval = intervalOf(input, rounds, (round) => pairedRatio(round, i + 1, metric))
       return {
         metric,
         side: nameOf(i + 1),
@@ -156,16 +156,16 @@ function logRatio(a: number | null, b: number | null): number {
 }
 
 function intervalOf(
+  { load, resamples }: ComparisonInput,
   rounds: readonly (readonly Measurement[])[],
   ratio: (round: readonly Measurement[]) => number,
-  seed: number,
 ): Interval {
   const values = rounds.map(ratio)
   // A round without a value is not left out: it would hide that the side failed in it.
   if (values.length === 0 || values.some(Number.isNaN)) {
     return { estimate: Number.NaN, low: Number.NaN, high: Number.NaN }
   }
-  return meanInterval(values, { random: seeded(seed) })
+  return meanInterval(values, { random: seeded(load.seed), resamples })
 }
 
 function asRatio({ estimate, low, high }: Interval) {

@@ -26,6 +26,7 @@ const SHARE = 0.5
 const SEARCH_SECONDS = 12
 const GOAL_SECONDS = 20
 const SOLO_MAX = 60
+const WARNINGS_MAX = 20
 
 export interface SidesOptions {
   readonly commands: readonly string[]
@@ -53,6 +54,7 @@ interface Running {
 
 export class Sides {
   readonly #options: SidesOptions
+  readonly #warnings = new Set<string>()
 
   constructor(options: SidesOptions) {
     this.#options = options
@@ -60,6 +62,11 @@ export class Sides {
 
   get count(): number {
     return this.#options.commands.length
+  }
+
+  /** What a reader must know of the numbers: a process that was killed, or did not answer. */
+  get warnings(): readonly string[] {
+    return [...this.#warnings]
   }
 
   /** A rate that the slowest side holds with ease, and the sides that did not even keep up with one. */
@@ -126,6 +133,10 @@ export class Sides {
         },
       })
       const phase = await target.takePhase()
+      for (const warning of target.warnings) {
+        if (this.#warnings.size < WARNINGS_MAX)
+          this.#warnings.add(`${nameOf(turn.side)}: ${warning}`)
+      }
       signal.throwIfAborted()
       const throughput =
         plan.goal === undefined
