@@ -141,7 +141,7 @@ ${seen?.nothingHooked === true ? html`<div class="card alarm"><h2>Nothing of the
 <p>${findings.length === 0 ? 'Nothing was found that is worth an accusation.' : 'Ordered by what mending them saves: milliseconds of work for each second of this traffic.'}</p>
 ${findingCards(findings)}</section>
 <section id="routes" aria-labelledby="routes-title"><h2 id="routes-title">Routes</h2>
-<p>${counted(routes.length, 'route')}, as the server itself saw them.</p>
+<p>${counted(routes.length, 'route')}. The percentiles are those of the caller where the load was ours; queries, database and shares are per request, as the server saw them.</p>
 ${routes.length === 0 ? undefined : routesTable(routes.slice(0, ROUTES_MAX))}
 ${more(routes.length - ROUTES_MAX, 'route')}</section>
 ${latencySection(latencies, hasProgress)}

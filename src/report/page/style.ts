@@ -128,7 +128,7 @@ details.fall td.bar svg { display: block; width: 100%; height: 20px; }
 .plan pre { overflow-x: auto; padding: 12px 16px; background: var(--inset); border: 1px solid var(--line); border-radius: 8px; margin-top: 8px; }
 .plan summary code { overflow-wrap: anywhere; }
 .list { margin: 8px 0 0 18px; } .list li + li { margin-top: 4px; }
-footer { margin: 48px 0 40px; color: var(--soft); font-size: 13px; }
+footer.frame { margin: 48px auto 40px; color: var(--soft); font-size: 13px; }
 @media (max-width: 720px) {
   .frame { padding: 0 16px; }
   header .frame { padding-top: 24px; }
