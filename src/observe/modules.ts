@@ -22,7 +22,8 @@
  * (`pg/lib/client.js`) before anything has asked for the package by name.
  */
 import { readFileSync } from 'node:fs'
-import { createRequire, register } from 'node:module'
+import * as nodeModule from 'node:module'
+import { createRequire, isBuiltin, register } from 'node:module'
 import { dirname, join, parse } from 'node:path'
 import { guard, hookFailed } from './guard.ts'
 
@@ -126,9 +127,31 @@ function watchImport(names: string[]): void {
       register(options: { include: string[] }): void
     }
     hooks.register({ include: [...names] })
+    letBuiltinsThrough()
   } else {
     register('import-in-the-middle/hook.mjs', import.meta.url, { data: { include: [...names] } })
   }
+}
+
+/**
+ * `node -e` requires `module` before there is a parent, and import-in-the-middle takes whatever has
+ * no parent for the entry: it calls a builtin CommonJS, and Node looks for a file of that name. The
+ * hook registered last is asked first.
+ */
+function letBuiltinsThrough(): void {
+  type Resolve = (
+    specifier: string,
+    context: { readonly parentURL?: string },
+    next: (specifier: string, context: object) => object,
+  ) => object
+  const { registerHooks } = nodeModule as { registerHooks?: (hooks: { resolve: Resolve }) => void }
+  registerHooks?.({
+    resolve(specifier, context, next) {
+      if (context.parentURL !== undefined || !isBuiltin(specifier)) return next(specifier, context)
+      const url = specifier.startsWith('node:') ? specifier : `node:${specifier}`
+      return { url, format: 'builtin', shortCircuit: true }
+    },
+  })
 }
 
 /** As import-in-the-middle says: earlier versions reject CommonJS modules under synchronous hooks. */
