@@ -71,7 +71,7 @@ function merged<Name extends keyof Thresholds>(
   const given = Object.entries(options[name] ?? {}).filter(([, value]) => value !== undefined)
   refuseUnknown(`advise's ${name}`, options[name] ?? {}, Object.keys(defaults))
   for (const [key, value] of given) {
-    const most = /Share$|^maxLoop$|OfHold$/.test(key) ? 1 : Number.MAX_SAFE_INTEGER
+    const most = /Share$|^maxLoop$|^minLent$|OfHold$/.test(key) ? 1 : Number.MAX_SAFE_INTEGER
     if (typeof value === 'number' && value >= 0 && value <= most) continue
     throw new HastenError(
       'OPTION_INVALID',

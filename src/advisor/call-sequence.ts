@@ -8,9 +8,8 @@
  *
  * Known are the values that came with the request, those sent by calls that began no later, and those
  * brought by calls that had ended before. A call whose values are not all known is free only if
- *   - its values are of the code, not of the data: literal segments of its URL, or, in a statement,
- *     what stands at the same place in every sampled request although the requests differ; and
- *   - no call of the sequence brought them; or
+ *   - no call of the sequence brought them, and they are of the code, not of the data: literal segments
+ *     of its URL, or what stands at the same place in every sampled request although these differ; or
  *   - all that the sequence brought is known in full and the value is not among it. It may still have
  *     been computed from something: `isExplained` is false then, and nobody is accused.
  * Where the results of a call are not known (the body of an outbound call, more rows than are hashed),
@@ -238,8 +237,13 @@ function dependenceOf(
   const isAgain = current.some((each) => callName(each) === callName(call))
   let result: Dependence = 'free'
   for (const [place, value] of (call.inputs ?? []).entries()) {
-    if (known.has(value) || isLiteralSegment(call, place)) continue
+    if (known.has(value)) continue
     if (brought.has(value)) return 'dependent'
+    if (isLiteralSegment(call, place)) {
+      // `/plans/gold` may be a word of the code's or of an answer's; `/plans` and `/plans/:id` are not.
+      if (!isBroughtInFull && isLastOfSeveral(call, place)) result = 'unexplained'
+      continue
+    }
     // Page 2 after page 1 is a constant as well, and yet nobody knows before whether there is one.
     if (!isAgain && constants.has(call, ordinal, place, value)) continue
     if (!isBroughtInFull || isAgain) return 'dependent'
@@ -254,15 +258,23 @@ function isKnownInFull({ outputs, rows }: SpanView): boolean {
 
 /**
  * Values of an outbound call are the segments of its path, then its query. The call's name has the
- * folded path, so a segment that was not folded is a word of the code's.
+ * folded path, so a segment that was not folded is a word of the code's, or an answer's.
  */
 function isLiteralSegment(call: SpanView, place: number): boolean {
-  if (call.kind !== 'http') return false
+  const segment = segmentsOf(call)[place]
+  return segment !== undefined && !segment.startsWith(':')
+}
+
+function isLastOfSeveral(call: SpanView, place: number): boolean {
+  return place > 0 && place === segmentsOf(call).length - 1
+}
+
+function segmentsOf(call: SpanView): string[] {
+  if (call.kind !== 'http') return []
   const path = call.name.split(' ').at(-1) ?? ''
-  const [, ...segments] = path
+  return path
     .replace(/^\w+:\/\//, '')
     .split('/')
     .filter((each) => each !== '')
-  const segment = segments[place]
-  return segment !== undefined && !segment.startsWith(':')
+    .slice(1)
 }

@@ -18,7 +18,7 @@ const cases: [string, string, string | undefined, number?][] = [
   [
     'an alias and a quoted name',
     'select "t"."a" from "orders" "t" where "t"."userId" = $1',
-    'SELECT "t"."userId", "t"."a" from "orders" "t" where "t"."userId" = ANY($1)',
+    'select "t"."userId", "t"."a" from "orders" "t" where "t"."userId" = any($1)',
   ],
   [
     'of two equalities the one that varies',

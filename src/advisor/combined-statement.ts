@@ -41,10 +41,12 @@ export function combinedOf(
   const key = keyOf(tokens, where, parameter)
   if (key === undefined) return undefined
 
+  // Keywords of ours are written as the statement writes its own.
+  const spelt = (words: string) => (tokens[0]?.text === 'SELECT' ? words : words.toLowerCase())
   const limit = top.find(({ word }) => word === 'LIMIT')
   const group = top.find(({ word }) => word === 'GROUP')
   const order = top.find(({ word }) => word === 'ORDER')
-  if (limit !== undefined) return lateralOf(text, key)
+  if (limit !== undefined) return lateralOf(text, key, spelt)
 
   const select = text.slice('SELECT'.length, from.at).trim()
   const calls = tokens.filter(
@@ -52,15 +54,15 @@ export function combinedOf(
   )
   if (calls.length === 0 && group === undefined) {
     const lists = isListed(tokens, from, key.column)
-    const body = replaced(text.slice(from.at, order?.at), key, from.at)
+    const body = replaced(text.slice(from.at, order?.at), key, from.at, spelt)
     const columns = lists ? select : `${key.reference}, ${select}`
     const sorted = order === undefined ? '' : orderedBy(key.reference, text.slice(order.at))
-    return { sql: `SELECT ${columns} ${body.trim()}${sorted}`, column: key.column }
+    return { sql: `${spelt('SELECT')} ${columns} ${body.trim()}${sorted}`, column: key.column }
   }
   if (group !== undefined || order !== undefined || !isAllAggregate(tokens, from)) return undefined
-  const body = replaced(text.slice(from.at), key, from.at).trim()
+  const body = replaced(text.slice(from.at), key, from.at, spelt).trim()
   return {
-    sql: `SELECT ${key.reference}, ${select} ${body} GROUP BY ${key.reference}`,
+    sql: `${spelt('SELECT')} ${key.reference}, ${select} ${body} ${spelt('GROUP BY')} ${key.reference}`,
     column: key.column,
     note: 'A key without rows has no row in the result, where the single statement gave one.',
   }
@@ -111,15 +113,17 @@ function keyOf(
   return isUsedOnce ? only : undefined
 }
 
-function replaced(part: string, key: Key, offset: number): string {
+type Spelling = (words: string) => string
+
+function replaced(part: string, key: Key, offset: number, spelt: Spelling): string {
   const start = key.start - offset
-  return `${part.slice(0, start)}= ANY(${key.parameter})${part.slice(key.end - offset)}`
+  return `${part.slice(0, start)}= ${spelt('ANY')}(${key.parameter})${part.slice(key.end - offset)}`
 }
 
-function lateralOf(text: string, key: Key): Combined {
+function lateralOf(text: string, key: Key, spelt: Spelling): Combined {
   const body = `${text.slice(0, key.start)}= keys.key${text.slice(key.end)}`.replace(/;\s*$/, '')
   return {
-    sql: `SELECT keys.key, one.* FROM unnest(${key.parameter}::bigint[]) AS keys (key) CROSS JOIN LATERAL (${body}) AS one`,
+    sql: `${spelt('SELECT keys.key, one.* FROM')} unnest(${key.parameter}::bigint[]) ${spelt('AS keys (key) CROSS JOIN LATERAL')} (${body}) ${spelt('AS')} one`,
     column: 'key',
     note: `Put the type of ${key.reference} in the place of bigint.`,
   }

@@ -8,7 +8,7 @@
  * Between `pool.connect()` and `release()` a connection is lent out whether it works or not. A
  * statement by `pool.query` holds its connection for as long as it runs.
  */
-import { coveredBetween } from './measure.ts'
+import { covered, coveredBetween, per, sum } from './measure.ts'
 import type { RequestView, RouteView, SpanView } from './situation.ts'
 
 export interface ConnectionUse {
@@ -54,6 +54,23 @@ export function connectionUseOf(route: RouteView): ConnectionUse {
     lent: (heldMs / 1000) * route.perSecond,
     idleLent: ((heldMs - usedMs) / 1000) * route.perSecond,
   }
+}
+
+/**
+ * Milliseconds per request that a route waits for a connection because of others. The total is exact;
+ * that waits of one request overlap, and which of them it made itself, is known from the sample: a
+ * request that asks for more at once than there are connections queues behind itself, in rounds.
+ */
+export function waitForOthersOf({ load, loadRequests }: RouteView): number {
+  if (load === undefined) return 0
+  let all = 0
+  let forOthers = 0
+  for (const { spans, queries } of loadRequests) {
+    const waits = spans.filter(({ kind }) => kind === 'pool-wait')
+    all += sum(waits.map(({ durationMs }) => durationMs))
+    forOthers += Math.max(0, covered([...waits, ...queries]) - covered(queries))
+  }
+  return per(load.poolWaitMs, load.requests) * (all > 0 ? Math.min(1, forOthers / all) : 1)
 }
 
 export function isCheckout({ kind, name }: SpanView): boolean {

@@ -227,6 +227,12 @@ innocent(
   },
 )
 
+innocent('a call to a word that the call before it brought', (request, i) => {
+  request.given(`user ${i}`)
+  request.http('a/profiles/:id', { ms: 50, sends: ['profiles', `user ${i}`], brings: ['gold'] })
+  request.http('a/plans/gold', { ms: 60, sends: ['plans', 'gold'], brings: [9] })
+})
+
 innocent('a call that may need the sixty-fifth row', (request, i) => {
   request.given(`user ${i}`)
   request.query(orders, { ms: 15, sends: [`user ${i}`], brings: ['a', 'b'], rows: 900 })
@@ -401,6 +407,34 @@ test('a burst at the start: somebody waited, and on average nobody', () => {
   app.route('GET /', (request, i) => {
     request.poolWait(0.3)
     request.query(user, { sends: [`user ${i}`] })
+  })
+
+  assert.deepEqual(accused(advise(app.observation())), [])
+})
+
+test('a request that asks for more than the pool has waits for itself', () => {
+  const app = new ObservationBuilder().pool({ max: 4, waitingMax: 9 })
+  app.route('GET /', (request, i) => {
+    const rounds = [0, 1, 2].flatMap((round) => [0, 1, 2, 3].map((k) => ({ round, k })))
+    request.parallel(
+      ...rounds.map(({ round, k }) => () => {
+        if (round > 0) request.poolWait(9.5 * round)
+        request.query(`SELECT n FROM t${round}${k} WHERE id = $1`, {
+          ms: 9.4,
+          sends: [`user ${i}`],
+        })
+      }),
+    )
+  })
+
+  assert.deepEqual(accused(advise(app.observation())), [])
+})
+
+test('waits while most connections are free are bursts', () => {
+  const app = new ObservationBuilder().pool({ max: 20, waitingMax: 9 })
+  app.route('GET /', (request, i) => {
+    request.poolWait(9)
+    request.query(user, { ms: 9, sends: [`user ${i}`] })
   })
 
   assert.deepEqual(accused(advise(app.observation())), [])

@@ -13,17 +13,20 @@
  *   too small         neither: many short statements, more than the pool can take. Accused is the route
  *                     that lends most.
  *
+ * For the last two the pools must be busy: at least `minLent` of all connections are lent on average.
+ *
  * A route that merely waits is a victim and is not named.
  *
  * Not accused: a queue that forms while the event loop is busy (utilisation of `maxLoop` and more):
  * connections come back late because nobody takes them, and the finding is only `possible`; a
- * burst at the start (the average is low); waiting for one's turn on one client, in no pool.
+ * burst at the start (the average is low); waiting for one's turn on one client, in no pool; a request
+ * that asks for more at once than the pool has and waits for itself, in rounds.
  *
  * Saving: the time that routes wait, as far as the accused lend the connections: the own wait per
  * request, and per second that of the others besides.
  */
 import type { Candidate } from './candidate.ts'
-import { type ConnectionUse, connectionUseOf } from './connection-use.ts'
+import { type ConnectionUse, connectionUseOf, waitForOthersOf } from './connection-use.ts'
 import { amount, figure, per, percent, sum } from './measure.ts'
 import type { RouteView, Situation } from './situation.ts'
 
@@ -35,6 +38,8 @@ export interface PoolStarvationThresholds {
   readonly minIdleShare: number
   /** A transaction has pauses between its statements; a holder mostly pauses. */
   readonly minIdleOfHold: number
+  /** With half of the connections free on average it is bursts that wait, not the pool that is small. */
+  readonly minLent: number
   readonly maxLoop: number
 }
 
@@ -44,6 +49,7 @@ export const poolStarvationThresholds: PoolStarvationThresholds = {
   minWaiting: 2,
   minIdleShare: 0.2,
   minIdleOfHold: 0.5,
+  minLent: 0.5,
   maxLoop: 0.9,
 }
 
@@ -55,7 +61,7 @@ export function poolStarvation(
   const waitingMax = Math.max(0, ...pools.map((pool) => amount(pool.waitingMax)))
   if (waitingMax < thresholds.minWaiting) return []
   const victims = situation.routes.filter((route) => {
-    const waitMs = waitOf(route)
+    const waitMs = waitForOthersOf(route)
     return waitMs >= thresholds.minWaitMs && waitMs >= route.meanMs * thresholds.minWaitShare
   })
   if (victims.length === 0) return []
@@ -80,6 +86,7 @@ export function poolStarvation(
       heldMs - usedMs >= heldMs * thresholds.minIdleOfHold,
   )
   if (holders.length > 0) return holders.map((use) => heldTooLong(use, common))
+  if (lent < common.max * thresholds.minLent) return []
   const [most] = uses.toSorted((a, b) => b.lent - a.lent || (a.route.key < b.route.key ? -1 : 1))
   return most === undefined ? [] : [busy(most, common)]
 }
@@ -91,10 +98,6 @@ interface Common {
   readonly waitingMax: number
   readonly max: number
   readonly isLoopBusy: boolean
-}
-
-function waitOf({ load }: RouteView): number {
-  return load === undefined ? 0 : per(load.poolWaitMs, load.requests)
 }
 
 /** With a connection of its own for each request it takes none from a pool. */
@@ -164,12 +167,14 @@ function busy(use: ConnectionUse, common: Common): Candidate {
 }
 
 function waiting({ victims, waitingMax, isLoopBusy, situation }: Common): string[] {
-  const worst = victims.toSorted((a, b) => waitOf(b) - waitOf(a) || (a.key < b.key ? -1 : 1))
+  const worst = victims.toSorted(
+    (a, b) => waitForOthersOf(b) - waitForOthersOf(a) || (a.key < b.key ? -1 : 1),
+  )
   const list = worst
     .slice(0, 3)
     .map(
       (route) =>
-        `${route.key} ${figure(waitOf(route))} ms (${percent(Math.min(1, waitOf(route) / route.meanMs))})`,
+        `${route.key} ${figure(waitForOthersOf(route))} ms (${percent(Math.min(1, waitForOthersOf(route) / route.meanMs))})`,
     )
   return [
     `Waiting for a connection, per request: ${list.join(', ')}. At one moment ${figure(waitingMax)} waited.`,
@@ -190,8 +195,8 @@ function base(use: ConnectionUse, common: Common, share: number) {
     subject: `pool\n${route.key}`,
     route,
     confidence: common.isLoopBusy ? ('possible' as const) : ('likely' as const),
-    claims: [{ resource: 'pool-wait', ms: waitOf(route) * part }],
-    othersMsPerSecond: sum(others.map((each) => waitOf(each) * each.perSecond)) * part,
+    claims: [{ resource: 'pool-wait', ms: waitForOthersOf(route) * part }],
+    othersMsPerSecond: sum(others.map((each) => waitForOthersOf(each) * each.perSecond)) * part,
     // A loop that is busy comes first: it also delays those who give connections back.
     ...(common.isLoopBusy && {
       blame: { statements: [], routes: [], kinds: ['event-loop-blocked' as const] },

@@ -84,6 +84,31 @@ test('is only possible where a value that is sent cannot be explained', () => {
   assert.equal(finding?.confidence, 'possible')
 })
 
+test('is only possible where the last word of a URL may stand in an answer nobody could read', () => {
+  const [finding] = advise(
+    dashboard((request, i) => {
+      request.http('services/profiles/:id', { ms: 50, sends: ['profiles', i] })
+      request.http('services/plans/gold', { ms: 60, sends: ['plans', 'gold'] })
+    }),
+  )
+
+  assert.equal(finding?.kind, 'sequential-awaits')
+  assert.equal(finding.confidence, 'possible')
+})
+
+test('the id does not hold the port that a service got today', () => {
+  const run = (port: number) =>
+    advise(
+      dashboard((request, i) => {
+        request.http(`127.0.0.1:${port}/a/:id`, { ms: 50, sends: ['a', i] })
+        request.http(`127.0.0.1:${port}/b/:id`, { ms: 60, sends: ['b', i] })
+      }),
+    )[0]?.id
+
+  assert.ok(run(4000))
+  assert.equal(run(4000), run(51_234))
+})
+
 test('saves no more than the event loop was idle', () => {
   const [finding] = advise(
     dashboard((request, i) => {

@@ -90,7 +90,8 @@ function withoutLonelyPools(calls: readonly SpanView[], { pools }: Situation): r
 }
 
 function subjectOf(calls: readonly SpanView[]): string {
-  const names = calls.map(callName)
+  // On a developer's machine services get another port each time.
+  const names = calls.map((call) => callName(call).replace(/:\d+(?=\/|$)/, ''))
   // A loop of calls is the same loop whatever its length.
   return names.filter((name, i) => name !== names[i - 1]).join('\n')
 }
