@@ -23,7 +23,7 @@ const line = defineOptions({
       value: 'name',
       parse: (text) => (text === 'red' || text === 'blue' ? text : undefined),
       rule: 'red or blue',
-      default: 'red' as 'red' | 'blue',
+      default: 'red',
       what: 'Paint it',
     },
   },

@@ -116,7 +116,7 @@ export function compareMeasurements(input: ComparisonInput): CompareDocument {
       ratios: control.map(({ metric, interval }) => ({ metric, ...asRatio(interval) })),
     },
     verdicts,
-    notes: [...(input.notes ?? []), ...notesOf(differences, measured, load.ratePerSecond)],
+    notes: [...(input.notes ?? []), ...notesOf(differences, measured, load)],
   }
 }
 
@@ -221,9 +221,15 @@ const DIFFERENCES_MAX = 12
 function notesOf(
   differences: readonly StatusDifference[],
   measured: readonly Measurement[],
-  ratePerSecond: number,
+  { ratePerSecond, goal }: Omit<CompareLoad, 'rounds'>,
 ): string[] {
   const notes = differences.slice(0, DIFFERENCES_MAX).map((one) => `${differenceWords(one)}.`)
+  const unheld = measured.filter(({ throughput }) => throughput === 0).length
+  if (goal !== undefined && unheld > 0) {
+    notes.push(
+      `No rate held the goal in ${unheld} of ${measured.length} runs: it is out of reach, or the machine was too busy.`,
+    )
+  }
   const late = measured.filter(({ lateP99Ms, p50Ms }) => lateP99Ms > Math.max(5, (p50Ms ?? 0) / 2))
   if (late.length > measured.length / 4) {
     const ms = mean(late.map(({ lateP99Ms }) => lateP99Ms)).toFixed(0)

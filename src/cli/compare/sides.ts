@@ -5,13 +5,11 @@
  *
  *   start ─▶ listens ─▶ warm-up, not counted ─▶ counted load ─▶ search of the goal's rate ─▶ stop
  */
-import { type Measurement, type Metric, nameOf } from '../../compare/index.ts'
+import { type Measurement, nameOf } from '../../compare/index.ts'
 import { HastenError, isHastenError } from '../../core/errors.ts'
-import type { Phase } from '../../core/facts.ts'
 import {
   autoRate,
   type LatencyGoal,
-  type LoadResult,
   type PlannedRequest,
   runLoad,
   runSequence,
@@ -20,6 +18,7 @@ import {
 import type { Progress } from '../../report/index.ts'
 import { Target, type TargetExit } from '../target/index.ts'
 import { argvOf } from './command-line.ts'
+import { measurementOf } from './measured-run.ts'
 
 /** Held against the highest rate that the slower side kept up with: both have room. */
 const SHARE = 0.5
@@ -143,7 +142,7 @@ export class Sides {
           ? load.completedPerSecond
           : await this.#holds(plan, plan.goal, base, step)
       signal.throwIfAborted()
-      return { ...turn, ...measurementOf(load, phase, isDatabaseSeen(target)), throughput }
+      return { ...turn, ...measurementOf(load, phase, target.seen()), throughput }
     })
   }
 
@@ -199,51 +198,6 @@ export class Sides {
       await target.stop()
     }
   }
-}
-
-function measurementOf(
-  load: LoadResult,
-  { routes, processes }: Phase,
-  isDatabase: boolean,
-): Omit<Measurement, 'side' | 'isControl' | 'round' | 'throughput'> {
-  const { latency } = load
-  const seen = routes.reduce((sum, route) => sum + route.requests, 0)
-  const perRequest = (total: number) => (seen > 0 ? total / seen : null)
-  const at = (q: number) => (latency.count > 0 ? latency.quantile(q) : null)
-  const times: Record<Exclude<Metric, 'throughput'>, number | null> = {
-    meanMs: latency.count > 0 ? latency.sum / latency.count : null,
-    p50Ms: at(0.5),
-    p95Ms: at(0.95),
-    p99Ms: at(0.99),
-    dbMsPerRequest: isDatabase ? perRequest(routes.reduce((sum, { dbMs }) => sum + dbMs, 0)) : null,
-    dbCallsPerRequest: isDatabase
-      ? perRequest(routes.reduce((sum, { queries }) => sum + queries, 0))
-      : null,
-    cpuMsPerRequest: perRequest(processes.reduce((sum, { cpuMs }) => sum + cpuMs, 0)),
-    peakMemoryMb:
-      processes.length > 0 ? processes.reduce((sum, { maxRssMb }) => sum + maxRssMb, 0) : null,
-  }
-  return {
-    ...times,
-    requests: load.requests,
-    errors: load.errors,
-    statuses: statusesOf(load),
-    lateP99Ms: load.behind.lateP99Ms,
-  }
-}
-
-function statusesOf({ routes }: LoadResult): Measurement['statuses'] {
-  return Object.fromEntries(
-    routes.map(({ method, route, requests, statuses }) => {
-      const answered = Object.values(statuses).reduce((sum, times) => sum + times, 0)
-      const none = Math.max(0, requests - answered)
-      return [`${method} ${route}`, none > 0 ? { ...statuses, none } : statuses]
-    }),
-  )
-}
-
-function isDatabaseSeen(target: Target): boolean {
-  return target.seen().modules.some(({ name }) => name === 'pg' || name === 'postgres')
 }
 
 function originOf(target: Target): string {
