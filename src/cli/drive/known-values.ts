@@ -61,31 +61,41 @@ export class KnownValues {
     else this.#learnObject(document, name, concrete, 0)
   }
 
+  /** What GET `before` itself listed: the children of just this parent. */
+  childrenOf(before: string, param: string): string[] {
+    const { fields, isOwn } = this.#sought(before, param)
+    const children = isOwn ? this.#collections.get(before.replace(/\/+$/, '')) : undefined
+    return [...new Set(fields.flatMap((name) => [...(children?.get(name) ?? [])]))]
+  }
+
   /**
    * Values for `param`, which follows the path `before` (`/users/`), most fitting first.
    * `before` is concrete: parameters further left are filled.
    */
   valuesFor(before: string, param: string): string[] {
-    const prefix = before.replace(/\/+$/, '')
-    const resource = singular(lastWord(prefix))
-    const { field, owner } = asked(param)
+    const children = this.childrenOf(before, param)
+    if (children.length > 0) return children
+    const { resource, field, owner, fields, isOwn } = this.#sought(before, param)
     const found = new Set<string>()
-    const take = (fields: Fields | undefined, names: readonly string[]) => {
-      for (const name of names) for (const value of fields?.get(name) ?? []) found.add(value)
+    const take = (from: Fields | undefined, names: readonly string[]) => {
+      for (const name of names) for (const value of from?.get(name) ?? []) found.add(value)
     }
-    const ownId = owner === undefined || owner === resource
-    const fields = field === 'id' ? ['id', '_id', 'uuid', 'guid', `${resource}id`] : [field]
-    if (ownId || !this.#resources.has(owner as string)) {
-      take(this.#collections.get(prefix), fields)
-      if (found.size > 0) return [...found]
-      take(this.#resources.get(resource), fields)
-    }
+    if (isOwn) take(this.#resources.get(resource), fields)
+    if (found.size > 0) return [...found]
     if (owner !== undefined) take(this.#resources.get(owner), ['id', '_id', 'uuid', 'guid'])
     // `/users/:user`, `/tags/:tag`
     if (found.size === 0 && owner === undefined && singular(field) === resource) {
       take(this.#resources.get(resource), ['id', '_id', 'uuid', 'slug', 'name'])
     }
     return [...found]
+  }
+
+  #sought(before: string, param: string) {
+    const resource = singular(lastWord(before))
+    const { field, owner } = asked(param)
+    const fields = field === 'id' ? ['id', '_id', 'uuid', 'guid', `${resource}id`] : [field]
+    const isOwn = owner === undefined || owner === resource || !this.#resources.has(owner)
+    return { resource, field, owner, fields, isOwn }
   }
 
   #learnObject(value: unknown, name: string, path: string, depth: number): void {

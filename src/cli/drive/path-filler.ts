@@ -31,6 +31,14 @@ export function fillPath(route: RoutePattern, sources: Sources, most: number): F
       paths = paths.map((path) => path + part)
       continue
     }
+    // Where some parents are known to have children, the others are left out: a pair of a parent and
+    // somebody else's child is not found.
+    const { known, params } = sources
+    const isGiven = params.valuesFor(route.pattern, part.name).length > 0
+    const parents = isGiven
+      ? []
+      : paths.filter((path) => known.childrenOf(path, part.name).length > 0)
+    if (parents.length > 0) paths = parents
     const grown: string[][] = paths.map((path) =>
       valuesOf(route, index, path, sources)
         .filter((value) => part.rule === undefined || part.rule.test(value))
