@@ -17,13 +17,7 @@ import {
   renderTerminal,
 } from '../report/index.ts'
 import { documentOf } from './doctor/document.ts'
-import {
-  assertDrivable,
-  Examination,
-  type Goal,
-  requestsOf,
-  type Traffic,
-} from './doctor/examination.ts'
+import { Examination, type Goal, requestsOf, type Traffic } from './doctor/examination.ts'
 import { type FailOn, failOn } from './doctor/fail-on.ts'
 import { discoverTraffic } from './drive/index.ts'
 import { defineOptions, type Values } from './options.ts'
@@ -196,6 +190,7 @@ async function examine(
       goal: values.goal,
       seconds: values.seconds,
       seed: values.seed,
+      isRemoteAllowed: values['allow-remote-database'],
       signal,
       progress,
     })
@@ -224,7 +219,6 @@ async function run(
 ): Promise<void> {
   try {
     if (values.watch) return await examination.watch(values.seconds)
-    assertDrivable(target, values['allow-remote-database'])
     const headers = headersOf(values.header)
     if (given !== undefined) {
       const requests = given.map((each) => ({ ...each, headers: { ...headers, ...each.headers } }))
@@ -295,13 +289,12 @@ async function report(
 }
 
 function print(document: DoctorDocument, examination: Examination, values: Options): void {
-  const { observation, driven, moments } = examination
+  const { observation, driven } = examination
   if (values.html !== undefined) {
     const page = renderHtml(document, {
       requests: requestsOf(observation),
       statements: observation.statements,
       plans: observation.plans,
-      progress: moments,
       ...(driven === undefined ? {} : { latencies: driven.routes }),
     })
     writeFileSync(values.html, page)

@@ -24,7 +24,7 @@ import {
   runSequence,
   searchRate,
 } from '../../load/index.ts'
-import type { LoadMode, LoadMoment, LoadSummary, NotDriven, Progress } from '../../report/index.ts'
+import type { LoadMode, LoadSummary, NotDriven, Progress } from '../../report/index.ts'
 import type { Target } from '../target/index.ts'
 import { RouteNames } from './route-names.ts'
 
@@ -43,6 +43,8 @@ export interface ExaminationOptions {
   readonly goal: Goal | undefined
   readonly seconds: number
   readonly seed: number
+  /** Drive although the database is on another machine. */
+  readonly isRemoteAllowed: boolean
   readonly signal: AbortSignal
   readonly progress: Progress
 }
@@ -73,7 +75,6 @@ export class Examination {
   readonly notes: string[] = []
   notDriven: readonly NotDriven[] = []
   driven: LoadResult | undefined
-  moments: LoadMoment[] = []
   summary: LoadSummary
   #solo: Phase = nothing
   #load: Phase = nothing
@@ -107,6 +108,7 @@ export class Examination {
   async drive(traffic: Traffic): Promise<void> {
     this.notDriven = traffic.notDriven
     if (traffic.requests.length === 0) return
+    this.#assertDrivable()
     const answers = await this.#askAlone(traffic.requests)
     if (this.#isOver) return
     await this.#findBlocks(answers)
@@ -156,7 +158,12 @@ export class Examination {
     progress.update('warming up', `${perRoute.length} routes`)
     // Once, uncounted: connections are opened, code is compiled, and the server tells which route
     // each path belongs to.
-    const warm = await runSequence(perRoute, { origin, signal })
+    const warm = await runSequence(perRoute, {
+      origin,
+      signal,
+      // Many applications connect when they are asked first.
+      onAnswer: () => this.#assertDrivable(),
+    })
     for (const answer of warm) await this.#learnRoute(answer)
     this.#noteFailures(warm)
     if (this.#isOver) return warm
@@ -175,6 +182,17 @@ export class Examination {
     for (const answer of answers) await this.#learnRoute(answer)
     this.#solo = await this.#target.takePhase()
     return answers
+  }
+
+  #assertDrivable(): void {
+    if (this.#options.isRemoteAllowed) return
+    const remote = this.#target.databases().find(({ isLoopback }) => !isLoopback)
+    if (remote === undefined) return
+    const { database, host, port } = remote
+    throw new HastenError(
+      'DATABASE_REMOTE',
+      `the server uses the database ${database} on ${host}:${port}, which is not this machine. It was not driven. Say --allow-remote-database if load on it is fine, or --watch to look at its own traffic.`,
+    )
   }
 
   async #learnRoute({ traceId, request, status }: Answer): Promise<void> {
@@ -386,14 +404,4 @@ function plannedRates(
 
 function figure(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(2)
-}
-
-export function assertDrivable(target: Target, isRemoteAllowed: boolean): void {
-  if (isRemoteAllowed) return
-  const remote = target.databases().find(({ isLoopback }) => !isLoopback)
-  if (remote === undefined) return
-  throw new HastenError(
-    'DATABASE_REMOTE',
-    `the server uses the database ${remote.database} on ${remote.host}:${remote.port}, which is not this machine. Nothing was driven. Say --allow-remote-database if load on it is fine, or --watch to look at its own traffic.`,
-  )
 }
