@@ -31,7 +31,7 @@ export function install({ folder = root } = {}) {
   const mark = join(folder, 'node_modules', '.package-lock.json')
   const lock = join(folder, 'package-lock.json')
   if (existsSync(mark) && statSync(mark).mtimeMs >= statSync(lock).mtimeMs) return
-  run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'], folder)
+  run('npm', ['ci', '--include=dev', '--prefer-offline', '--no-audit', '--no-fund'], folder)
   // npm keeps the mark's time where nothing changed; the next start must not install again.
   if (existsSync(mark)) utimesSync(mark, new Date(), new Date())
 }

@@ -128,8 +128,8 @@ function release(name: string): string {
 }
 
 function multiarch(): string {
-  const cpu = { x64: 'x86_64', arm64: 'aarch64' }[arch() as string] ?? arch()
-  return `${cpu}-linux-gnu`
+  const names: Record<string, string> = { x64: 'x86_64', arm64: 'aarch64' }
+  return `${names[arch()] ?? arch()}-linux-gnu`
 }
 
 function missing(name: string, reason: string): MissingService {
