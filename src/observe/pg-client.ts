@@ -139,7 +139,8 @@ function findInQueue(client: PgClient, asked: PgCall, config: unknown): void {
       if (!(mark in last) || last[callOf] !== undefined) return
       last[callOf] = asked
     }
-    asked.call.waits('pg.Client', asked.connection.number)
+    // While it connects, that is what takes the time.
+    if (client.readyForQuery !== undefined) asked.call.waits('pg.Client', asked.connection.number)
   } catch (error) {
     hookFailed(error)
   }

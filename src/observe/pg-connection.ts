@@ -26,6 +26,8 @@ export interface PgClient {
   readonly queryQueue?: readonly object[]
   readonly _queryQueue?: readonly object[]
   readonly _handleReadyForQuery?: unknown
+  /** `undefined` until it has connected and been idle for the first time. */
+  readonly readyForQuery?: boolean
   [connectionOf]?: PgConnection
 }
 

@@ -76,7 +76,7 @@ export class QueryCall {
     const { span } = this
     if (span !== undefined) {
       span.rows = rowCount
-      if (this.isDeep) span.outputs = hashesOfRows(rows)
+      if (rows !== undefined && this.isDeep) span.outputs = hashesOfRows(rows)
       span.end()
     } else if (this.isSent) timing.background('query', timing.now() - this.#startMs)
   }

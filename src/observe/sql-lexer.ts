@@ -506,7 +506,7 @@ function isApart(previous: string, previousKind: number, token: string, kind: nu
   if (previousKind === MARK && (previous === '(' || previous === '[' || previous === '.'))
     return false
   if (previousKind === MARK && previous === '::') return false
-  if (kind !== MARK) return true
+  if (kind !== MARK || (previousKind === OPERATOR && token === '::')) return true
   if (token === '(') {
     return previousKind === WORD ? beforeParenthesis.has(previous) : previousKind !== QUOTED
   }
