@@ -19,6 +19,10 @@ test('rows that are collected and then written are named with their size', () =>
   assert.equal(finding?.kind, 'large-response')
   assert.equal(finding?.title, '2.5 MB from 16,000 rows are collected before anything is sent')
   assert.ok(Math.abs((finding?.savesMsPerRequest ?? 0) - 20) < 0.5)
+  assert.equal(
+    finding?.remedy.sql,
+    'SELECT id, total FROM orders WHERE day = $1 AND id > $2 ORDER BY id LIMIT 100',
+  )
 })
 
 test('writing it may be what blocks the event loop', () => {

@@ -15,7 +15,9 @@
  */
 import type { Candidate } from './candidate.ts'
 import { amount, figure, median, per } from './measure.ts'
+import { pageOf } from './page-statement.ts'
 import { type RequestView, type RouteView, type Situation, usesOf } from './situation.ts'
+import type { StatementText } from './statement-text.ts'
 
 export interface LargeResponseThresholds {
   /** Nobody reads half a megabyte on a screen; it takes milliseconds to write as JSON. */
@@ -93,21 +95,23 @@ function candidateOf(
       'All of it is in memory at once, for every such request at the same time.',
     ],
     confidence: seen > 1 ? 'likely' : 'possible',
-    remedy: remedyOf(shape.relations[0] ?? 't'),
+    remedy: remedyOf(shape),
     claims: [{ resource: 'response', ms: tailMs * SAVED }],
     statements: [statement],
   }
 }
 
-function remedyOf(table: string): Candidate['remedy'] {
+function remedyOf(shape: StatementText): Candidate['remedy'] {
+  const page = pageOf(shape)
+  const text = shape.text === '' ? 'SELECT …' : shape.text
   return {
-    sql: `SELECT … FROM ${table} WHERE id > $1 ORDER BY id LIMIT 100`,
+    ...(page !== undefined && { sql: page.sql }),
     code: [
       `import QueryStream from 'pg-query-stream'`,
       `import { Transform } from 'node:stream'`,
       '',
       'const client = await pool.connect()',
-      `const rows = client.query(new QueryStream('SELECT …', values))`,
+      `const rows = client.query(new QueryStream(\`${text.replaceAll('`', '\\`')}\`, values))`,
       `const lines = new Transform({`,
       '  writableObjectMode: true,',
       '  transform: (row, _, done) => done(null, `${JSON.stringify(row)}\\n`),',
@@ -115,6 +119,6 @@ function remedyOf(table: string): Candidate['remedy'] {
       `rows.on('close', () => client.release()).pipe(lines)`,
       `reply.type('application/x-ndjson').send(lines) // Express: lines.pipe(response)`,
     ].join('\n'),
-    note: 'For people, pages that continue at the last key (the SQL). For exports, a stream in constant memory (the code); destroy `rows` when the client goes away.',
+    note: `For exports, a stream in constant memory (the code); destroy \`rows\` when the client goes away. For people, pages${page === undefined ? ' that continue at the last key instead of an offset.' : `: the SQL continues after the last ${page.column} of the page before, if that is unique.`}`,
   }
 }

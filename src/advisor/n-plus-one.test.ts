@@ -109,6 +109,22 @@ test('two loops over the same rows are two findings, each with its statement', (
   )
 })
 
+test('values that an interleaved loop brought are known by the time they are sent', () => {
+  const app = new ObservationBuilder()
+  app.route('GET /home', (request, i) => {
+    const ids = Array.from({ length: 9 }, (_, k) => `order ${i} ${k}`)
+    request.query(list, { sends: [`user ${i}`], brings: ids })
+    for (const id of ids) {
+      request.query(item, { sends: [id], brings: [`product of ${id}`] })
+      request.query('SELECT name FROM products WHERE id = $1', { sends: [`product of ${id}`] })
+    }
+  })
+
+  const evidence = advise(app.observation()).flatMap((finding) => finding.evidence)
+
+  assert.ok(evidence.some((line) => line.includes('earlier statement on order_items brought')))
+})
+
 test('the number of calls that makes one is an option', () => {
   const app = page(() => 4)
 

@@ -26,7 +26,13 @@
 import type { Candidate } from './candidate.ts'
 import { combinedOf } from './combined-statement.ts'
 import { covered, figure, median, per, quantile, sum } from './measure.ts'
-import { type RequestView, type RouteView, type Situation, usesOf } from './situation.ts'
+import {
+  type RequestView,
+  type RouteView,
+  type Situation,
+  type SpanView,
+  usesOf,
+} from './situation.ts'
 import { runsOf, type StatementRun } from './statement-run.ts'
 
 export interface NPlusOneThresholds {
@@ -178,20 +184,29 @@ function provenanceOf(deep: readonly Seen[]): string | undefined {
   let possible: Set<string> | undefined
   for (const { request, run } of deep) {
     if (run.varying === undefined) return undefined
-    const sent = new Set(run.calls.flatMap(({ inputs }) => inputs?.[run.varying as number] ?? []))
-    const begin = run.calls[0]?.startMs ?? 0
-    const here = new Set<string>()
-    for (const span of request.queries) {
-      if (span.statement === undefined || span.endMs > begin || span.statement === run.statement) {
-        continue
-      }
-      const brought = new Set(span.outputs)
-      if ([...sent].every((value) => brought.has(value))) here.add(span.statement)
-    }
+    const here = sourcesOf(request, run, run.varying)
     const before: Set<string> = possible ?? here
     possible = new Set([...before].filter((statement) => here.has(statement)))
   }
   return [...(possible ?? [])].sort()[0]
+}
+
+/** Statements that had brought, when each call was sent, what it sends. */
+function sourcesOf(request: RequestView, run: StatementRun, varying: number): Set<string> {
+  const unknown = new Map<string, Set<SpanView>>()
+  for (const { statement, outputs } of request.queries) {
+    if (statement !== undefined && statement !== run.statement && outputs !== undefined) {
+      unknown.set(statement, new Set(run.calls))
+    }
+  }
+  for (const call of run.calls) {
+    const value = call.inputs?.[varying]
+    for (const { statement, outputs, endMs } of request.queries) {
+      if (statement === undefined || value === undefined || endMs > call.startMs) continue
+      if (outputs?.includes(value) === true) unknown.get(statement)?.delete(call)
+    }
+  }
+  return new Set([...unknown].filter(([, calls]) => calls.size === 0).map(([each]) => each))
 }
 
 function remedyOf(run: StatementRun): Candidate['remedy'] {

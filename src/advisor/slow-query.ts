@@ -125,7 +125,14 @@ function candidateOf(
     evidence.push(
       `No plan to look at${facts?.error === undefined ? '' : `: ${facts.error}`}. Why it is slow is not known.`,
     )
-  else if (scan === undefined) evidence.push('The plan has no sequential scan.')
+  else {
+    if (scan === undefined) evidence.push('The plan has no sequential scan.')
+    if (!isExplained) {
+      evidence.push(
+        'The planner reckons it little work, so it waits for something, calls a function that takes long, or the machine was busy.',
+      )
+    }
+  }
   evidence.push(
     avoidable > 0
       ? `Counted as saved: four fifths of what the scan takes by the plan's cost (${percent(avoidable)}).`
