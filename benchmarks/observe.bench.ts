@@ -1,0 +1,197 @@
+/**
+ * What observing costs, and whether it is right.
+ *
+ *   npm run bench -- observe [--quick]
+ *
+ * Question: how much CPU time of the server does a request take with `--import hasten/observe`, against
+ * the same server without, with nothing but an empty AsyncLocalStorage, and with OpenTelemetry's
+ * auto-instrumentation? Two servers: a bare Fastify hello, and one row by id through `pg.Pool`; on
+ * Node 20 and on Node 24. How it is measured stands in observe-rounds.ts.
+ *
+ * Conditions: the load (sixteen connections, one request under way on each) and PostgreSQL run in
+ * other processes; NODE_ENV is production; the hooks are those of the built package.
+ *
+ * The shares are of the server without anything. `--quick` takes fewer and shorter rounds: enough to
+ * see the order of magnitude, not to decide about a percent.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { type Postgres, startPostgres } from '#services/postgres.js'
+import { nodeBinary } from './node-binary.ts'
+import { type Measured, measure, type Variant } from './observe-rounds.ts'
+import { memoryClaim, sizeClaim } from './timing-memory.bench.ts'
+
+interface Claim {
+  readonly id: string
+  readonly what: string
+  readonly measured: number | null
+  readonly unit: string
+  readonly peer: string | null
+  readonly peerMeasured: number | null
+  readonly ratio: number | null
+  readonly goal: string
+  readonly met: boolean
+}
+
+const isQuick = process.argv.includes('--quick')
+const hooks = ['--import', import.meta.resolve('hasten/observe')]
+const otel = ['--import', new URL('observe-otel.js', import.meta.url).href]
+const bare: Variant = { name: 'bare' }
+const storage: Variant = { name: 'storage', mode: 'storage' }
+const observed: Variant = { name: 'hasten', imports: hooks }
+const opentelemetry: Variant = { name: 'opentelemetry', imports: otel }
+
+await using postgres = await startPostgres()
+await fill(postgres)
+
+const claims: Claim[] = []
+const sets: Record<string, Measured> = {}
+const node20 = await nodeBinary('20')
+const node24 = await nodeBinary('24')
+
+const hello20 = await rounds('hello on Node 20', node20, 'hello', [
+  bare,
+  storage,
+  observed,
+  opentelemetry,
+])
+const row20 = await rounds('row on Node 20', node20, 'row', [bare, observed, opentelemetry])
+const hello24 = await rounds('hello on Node 24', node24, 'hello', [bare, storage, observed])
+const row24 = await rounds('row on Node 24', node24, 'row', [bare, observed])
+
+addCost('row-cpu', 'one row through pg.Pool, Node 20', row20, 5)
+addCost('row-cpu-24', 'one row through pg.Pool, Node 24', row24, 5)
+addCost('hello-cpu-24', 'Fastify hello, Node 24', hello24, 10)
+addCost(
+  'hello-cpu',
+  'Fastify hello, Node 20, above an empty AsyncLocalStorage',
+  hello20,
+  8,
+  'storage',
+)
+addPeer('otel-row', 'one row through pg.Pool, Node 20', row20)
+addPeer('otel-hello', 'Fastify hello, Node 20', hello20)
+claims.push(await memoryClaim({ isQuick }), await sizeClaim())
+
+report()
+
+async function rounds(
+  what: string,
+  node: string,
+  route: 'hello' | 'row',
+  variants: readonly Variant[],
+): Promise<Measured> {
+  process.stderr.write(`${what} …\n`)
+  const measured = await measure({
+    node,
+    route,
+    variants,
+    rounds: isQuick ? 8 : 24,
+    requests: isQuick ? 1000 : 4000,
+    sets: isQuick ? 1 : 4,
+    env: { DATABASE_URL: postgres.url() },
+  })
+  sets[what] = measured
+  return measured
+}
+
+/** What observing adds, as a share of the server without anything. */
+function costOf(measured: Measured, name: string, floor = 'bare'): number {
+  const { cpuUs } = measured
+  return (((cpuUs[name] as number) - (cpuUs[floor] as number)) / (cpuUs['bare'] as number)) * 100
+}
+
+function addCost(id: string, what: string, measured: Measured, most: number, floor = 'bare'): void {
+  const cost = costOf(measured, 'hasten', floor)
+  claims.push({
+    id,
+    what: `CPU per request added by observing: ${what}${voidNote(measured)}`,
+    measured: round(cost),
+    unit: '%',
+    peer: floor === 'bare' ? null : 'empty AsyncLocalStorage',
+    peerMeasured: floor === 'bare' ? null : round(costOf(measured, floor)),
+    ratio: null,
+    goal: `<= ${most}`,
+    met: !measured.isVoid && cost <= most,
+  })
+}
+
+function addPeer(id: string, what: string, measured: Measured): void {
+  const ours = costOf(measured, 'hasten')
+  const theirs = costOf(measured, 'opentelemetry')
+  claims.push({
+    id,
+    what: `CPU per request added, OpenTelemetry against hasten: ${what}${voidNote(measured)}`,
+    measured: round(ours),
+    unit: '%',
+    peer: 'OpenTelemetry auto-instrumentation, exporter that drops',
+    peerMeasured: round(theirs),
+    ratio: round(theirs / Math.max(ours, 0.1)),
+    goal: '>= 8 times cheaper',
+    met: !measured.isVoid && theirs >= 8 * Math.max(ours, 0.1),
+  })
+}
+
+function voidNote({ isVoid, control }: Measured): string {
+  return isVoid ? ` (void: the same server differed by ${round(control * 100)} %)` : ''
+}
+
+async function fill(server: Postgres): Promise<void> {
+  const client = new pg.Client({ connectionString: server.url() })
+  await client.connect()
+  await client.query(
+    `CREATE TABLE product AS
+       SELECT id, 'product ' || id AS name, id * 10 AS price FROM generate_series(1, 1000) AS id;
+     ALTER TABLE product ADD PRIMARY KEY (id)`,
+  )
+  await client.end()
+}
+
+function report(): void {
+  for (const [what, { cpuUs, control, voided, isVoid }] of Object.entries(sets)) {
+    const costs = Object.entries(cpuUs).map(([name, us]) => `${name} ${us.toFixed(2)} µs`)
+    const state = isVoid ? 'VOID' : `after ${voided} void sets`
+    process.stdout.write(
+      `${what}: ${costs.join(', ')}; control ${round(control * 100)} %, ${state}\n`,
+    )
+  }
+  for (const { id, measured, unit, peerMeasured, ratio, goal, met } of claims) {
+    const peer = peerMeasured === null ? '' : `  peer ${peerMeasured}`
+    const times = ratio === null ? '' : `  ${ratio} times`
+    const state = met ? 'met' : 'NOT MET'
+    process.stdout.write(
+      `${id.padEnd(14)} ${String(measured).padStart(8)} ${unit}${peer}${times}  goal ${goal}: ${state}\n`,
+    )
+  }
+  const [cpu] = cpus()
+  const result = {
+    part: 'observe',
+    date: new Date().toISOString(),
+    machine: `${cpus().length} × ${cpu?.model ?? 'unknown'}, ${process.platform} ${process.arch}`,
+    versions: { '20': versionOf(node20), '24': versionOf(node24), pg: versionOfPackage('pg') },
+    rounds: sets,
+    isQuick,
+    claims,
+  }
+  // Compiled it lies in build/benchmarks.
+  const folder = fileURLToPath(new URL('../../benchmarks/results/', import.meta.url))
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(`${folder}observe.json`, `${JSON.stringify(result, null, 2)}\n`)
+}
+
+function versionOf(node: string): string {
+  return execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
+}
+
+function versionOfPackage(name: string): string {
+  const require = createRequire(import.meta.url)
+  return (require(`${name}/package.json`) as { version: string }).version
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100
+}
