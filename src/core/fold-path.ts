@@ -21,8 +21,9 @@
  *
  * Kept in spite of looking so: versions (`v1`, `v1beta2`) and locales (`en-US`, `zh-Hant`, `es-419`).
  *
- * The result has at most 12 segments and 256 characters; beyond that it ends in `/*`. Cost: about
- * 100 ns for a plain path, 0.5 µs where there is something to fold; linear in the first 4,096
+ * The result has at most 12 segments and 256 characters; beyond that it ends in `/*`. Cost: 0.1 µs
+ * for a plain path, about 1 µs where there is something to fold (with regular expressions instead of
+ * one pass it was 2 to 3); linear in the first 4,096
  * characters whatever they are, no regular expression sees more than 40.
  */
 
