@@ -139,10 +139,10 @@ test('a process that is killed: the last look at it, and a warning', async (t) =
   await target.beginPhase()
   for (let i = 0; i < 10; i++) await get(target, '/hello/1')
   const [victim, other] = target.listening
-  const seenOf = (each: typeof victim) => seen.get(each?.pid as number) ?? 0
+  const seenOf = (each: typeof victim) => seen.get(Number(each?.pid)) ?? 0
   await until('a look saw all', () => seenOf(victim) + seenOf(other) === 10 && seenOf(victim) > 0)
 
-  process.kill(victim?.pid as number, 'SIGKILL')
+  process.kill(Number(victim?.pid), 'SIGKILL')
   await until('it is gone', () => target.listening.length === 1)
   const { routes } = await target.takePhase()
 
@@ -164,7 +164,7 @@ test('a process that hangs is waited for so long, and reported without', async (
 
 test('garbage on the socket disturbs nobody', { skip: process.platform !== 'linux' }, async (t) => {
   const target = await observe(t, ['hello.mjs'])
-  const path = await socketOf(target.listening[0]?.pid as number)
+  const path = await socketOf(Number(target.listening[0]?.pid))
   const lines = [
     'no json at all',
     '{"tell":"hello"}',

@@ -27,6 +27,17 @@ test('a server is found where it listens, whatever port it took', async (t) => {
   assert.equal((await get(target, '/pid')).body, String(server?.pid))
 })
 
+test('an https server is told apart', async (t) => {
+  const script = "require('https').createServer().listen(0, '127.0.0.1')"
+
+  const target = await observeCommand(t, [process.execPath, '-e', script])
+
+  assert.deepEqual(
+    target.listening.map(({ protocol }) => protocol),
+    ['https'],
+  )
+})
+
 test('below npm the server is seen, and npm is not', async (t) => {
   const target = await observeCommand(t, ['npm', 'start'], { cwd: fixture('npm-app') })
 
@@ -130,7 +141,7 @@ describe('silence', { concurrency: true }, () => {
       message: /did not listen on a port within 6 s. It runs, but opened no HTTP server.*--timeout/,
     })
     assert.equal(pids.length, 1)
-    assert.equal(isAlive(pids[0] as number), false)
+    assert.equal(isAlive(Number(pids[0])), false)
   })
 
   test('a command that is no Node application', async () => {

@@ -32,8 +32,9 @@ export interface AgentLinkEvents {
   readonly onEnd: (link: AgentLink) => void
 }
 
-export interface DatabaseAway extends DatabaseFacts {
-  readonly code: string
+export interface KnownDatabase extends DatabaseFacts {
+  /** Why it could not be reached when last tried: `ECONNREFUSED`. */
+  readonly away?: string
 }
 
 export class AgentLink {
@@ -41,8 +42,8 @@ export class AgentLink {
   readonly listening: ListeningFacts[] = []
   readonly listenErrors: (ListeningFacts & { readonly code: string })[] = []
   readonly modules: ModuleFacts[] = []
-  readonly databases: DatabaseFacts[] = []
-  readonly databasesAway: DatabaseAway[] = []
+  /** By address and name, as last heard. */
+  readonly databases: Map<string, KnownDatabase> = new Map()
   routes: readonly DiscoveredRoute[] = []
   crash: CrashFacts | undefined
   /** What it counted in its last moment, where it exited by itself. Set when the link ends. */
@@ -127,9 +128,13 @@ export class AgentLink {
       case 'module':
         return keep(this.modules, moduleOf(message))
       case 'database':
-        return keep(this.databases, databaseOf(message))
-      case 'database-away':
-        return keep(this.databasesAway, withCode(databaseOf(message), message))
+        return this.#knows(databaseOf(message))
+      case 'database-away': {
+        const { code, ...facts } = withCode(databaseOf(message), message) ?? {}
+        return this.#knows(
+          code === undefined ? undefined : { ...(facts as DatabaseFacts), away: code },
+        )
+      }
       case 'routes':
         this.routes = routesOf(message['routes'])
         return true
@@ -141,6 +146,13 @@ export class AgentLink {
       default:
         return false
     }
+  }
+
+  #knows(database: KnownDatabase | undefined): boolean {
+    if (database === undefined) return false
+    const key = JSON.stringify([database.host, database.port, database.database])
+    if (this.databases.size < MAX_KEPT) this.databases.set(key, database)
+    return true
   }
 
   #answered({ id, value }: Record<string, unknown>): boolean {

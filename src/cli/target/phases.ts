@@ -14,7 +14,7 @@
  * out of it. Processes that neither served nor loaded a library of interest are not spoken of.
  */
 import type { ProcessTotals } from '../../core/agent-wire.ts'
-import type { Phase, ProcessFacts, StatementFacts } from '../../core/facts.ts'
+import type { Phase, StatementFacts } from '../../core/facts.ts'
 import type { AgentLink } from './agent-link.ts'
 import type { AgentServer } from './agent-server.ts'
 import { mergeTotals } from './totals.ts'
@@ -35,12 +35,12 @@ const MAX_STATEMENTS = 10_000
 
 export class Phases {
   readonly #server: AgentServer
-  readonly #onLook: OnLook
+  readonly #onLook: OnLook | undefined
   readonly #statements = new Map<string, StatementFacts>()
   readonly #warnings = new Set<string>()
   #begun: Begun | undefined
 
-  constructor(server: AgentServer, onLook: OnLook = () => {}) {
+  constructor(server: AgentServer, onLook?: OnLook) {
     this.#server = server
     this.#onLook = onLook
   }
@@ -73,7 +73,11 @@ export class Phases {
     })
     for (const { totals } of taken) this.#learn(totals)
     const counted = taken.filter(({ link, totals }) => isOfInterest(link, totals))
-    return { seconds, ...mergeTotals(counted.map(({ totals }) => totals)) }
+    const { refused, ...merged } = mergeTotals(counted.map(({ totals }) => totals))
+    for (const pid of refused) {
+      this.#warnings.add(`process ${pid} counts in another version of hasten: it is left out`)
+    }
+    return { seconds, ...merged }
   }
 
   end(): void {
@@ -111,10 +115,10 @@ class Begun {
   readonly #told: Set<AgentLink>
   readonly #unwatch: () => void
   readonly #timer: NodeJS.Timeout
-  readonly #onLook: OnLook
+  readonly #onLook: OnLook | undefined
   #startedAt = performance.now()
 
-  constructor(server: AgentServer, deepEvery: number, onLook: OnLook) {
+  constructor(server: AgentServer, deepEvery: number, onLook: OnLook | undefined) {
     this.#server = server
     this.#deepEvery = deepEvery
     this.#onLook = onLook
@@ -160,7 +164,7 @@ class Begun {
         const totals = totalsOf(await link.ask({ ask: 'take', brief: true }, LOOK_MS))
         if (totals === undefined) return
         this.looks.set(link, totals)
-        this.#onLook(totals.process.pid, requestsIn(totals))
+        this.#onLook?.(totals.process.pid, requestsIn(totals))
       }),
     )
   }
@@ -174,13 +178,12 @@ function totalsOf(answer: unknown): ProcessTotals | undefined {
     Array.isArray(totals?.requests) &&
     Array.isArray(totals.pools) &&
     Array.isArray(totals.statements) &&
-    typeof (totals.process as ProcessFacts | undefined)?.pid === 'number'
+    typeof totals.process?.pid === 'number'
   return isWhole ? (totals as ProcessTotals) : undefined
 }
 
-function requestsIn({ snapshot }: ProcessTotals): number {
-  const { routes } = (snapshot ?? {}) as { routes?: readonly { readonly requests?: number }[] }
-  return (routes ?? []).reduce((sum, { requests = 0 }) => sum + requests, 0)
+function requestsIn(totals: ProcessTotals): number {
+  return mergeTotals([totals]).routes.reduce((sum, { requests }) => sum + requests, 0)
 }
 
 function isOfInterest(link: AgentLink, { process, requests }: ProcessTotals): boolean {

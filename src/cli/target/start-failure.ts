@@ -38,17 +38,18 @@ export function notFound(command: readonly string[], cwd: string, error: unknown
 
 export function startFailure(failed: FailedStart): HastenError {
   const { command, exit, group } = failed
-  const away = failed.links.flatMap((link) => link.databasesAway)[0]
+  const known = failed.links.flatMap((link) => [...link.databases.values()])
+  const database = known.find(({ away }) => away !== undefined)
   const name = command.join(' ')
   const outcome =
     exit === undefined
       ? `${name} did not listen on a port within ${failed.waitedMs / 1_000} s`
       : `${name} ${ending(exit)} before it listened on a port`
 
-  if (away !== undefined) {
+  if (database !== undefined) {
     return new HastenError(
       'TARGET_DATABASE_AWAY',
-      `${outcome}: its database at ${away.host}:${away.port} is away (${away.code}). ` +
+      `${outcome}: its database at ${database.host}:${database.port} is away (${database.away}). ` +
         `Start that database, or correct the address that the application is given.${lastWords(group)}`,
     )
   }
@@ -57,7 +58,7 @@ export function startFailure(failed: FailedStart): HastenError {
   if (exit === undefined) return silent(outcome, failed)
   return new HastenError(
     'TARGET_EXITED',
-    `${outcome}${refusedOption(group)}. Mend what its last lines say; ` +
+    `${outcome}. Mend what its last lines say; ` +
       `the command must run by itself in this folder first.${lastWords(group)}`,
   )
 }
@@ -117,11 +118,6 @@ function silent(outcome: string, { links, group }: FailedStart): HastenError {
 
 function ending({ code, signal }: Exit): string {
   return signal === null ? `exited with code ${code}` : `was ended by ${signal}`
-}
-
-function refusedOption(group: ProcessGroup): string {
-  const line = group.stderr.last().find((each) => /is not allowed in NODE_OPTIONS/.test(each))
-  return line === undefined ? '' : ', because its Node is too old to be observed (20.19 is needed)'
 }
 
 function lastWords(group: ProcessGroup): string {

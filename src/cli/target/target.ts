@@ -18,7 +18,6 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type {
   CrashFacts,
-  DatabaseFacts,
   DiscoveredRoute,
   ListeningFacts,
   ModuleFacts,
@@ -32,7 +31,7 @@ import type {
   RequestFacts,
   StatementFacts,
 } from '../../core/facts.ts'
-import { type AgentLink, type DatabaseAway, routesOf } from './agent-link.ts'
+import { type AgentLink, type KnownDatabase, routesOf } from './agent-link.ts'
 import { AgentServer } from './agent-server.ts'
 import { findBlocks } from './block-finder.ts'
 import { bundledInto } from './bundle.ts'
@@ -64,11 +63,9 @@ export interface Listening extends ListeningFacts {
   readonly pid: number
 }
 
-export interface Database extends DatabaseFacts {
+export interface Database extends KnownDatabase {
   /** On this machine, judged by its address: 127.0.0.0/8, ::1, localhost or a Unix socket. */
   readonly isLoopback: boolean
-  /** Why it cannot be reached, where a connect failed: `ECONNREFUSED`. */
-  readonly away?: string
 }
 
 export interface Seen {
@@ -189,25 +186,9 @@ export class Target {
 
   /** Databases that the application has connected to, or tried to. */
   databases(): Database[] {
-    const away = new Map(this.databasesAway().map((each) => [keyOf(each), each.code]))
-    const all = this.#server.known.flatMap((link) => [...link.databases, ...link.databasesAway])
-    return uniqueBy(all, keyOf).map(({ host, port, database }) => {
-      const code = away.get(keyOf({ host, port, database }))
-      return {
-        host,
-        port,
-        database,
-        isLoopback: isLoopback(host),
-        ...(code === undefined ? {} : { away: code }),
-      }
-    })
-  }
-
-  /** Databases that refused or could not be found. */
-  databasesAway(): DatabaseAway[] {
-    return uniqueBy(
-      this.#server.known.flatMap((link) => link.databasesAway),
-      keyOf,
+    const all = this.#server.known.flatMap((link) => [...link.databases.values()])
+    return uniqueBy(all, ({ host, port, database }) => `${host}\0${port}\0${database}`).map(
+      (each) => ({ ...each, isLoopback: isLoopback(each.host) }),
     )
   }
 
@@ -416,10 +397,9 @@ function crashText({ name, message, stack }: CrashFacts): string {
 }
 
 function observedEnv(env: NodeJS.ProcessEnv, socket: string): NodeJS.ProcessEnv {
-  const agent = fileURLToPath(new URL('../../observe/agent/index.js', import.meta.url))
-  // Not `--import`: on Node 20 it makes the ESM loader start every main script, and those that a
-  // require hook compiles (ts-node, esbuild-register) are then of an unknown kind.
-  const options = [env['NODE_OPTIONS'] ?? '', `--require ${quoted(agent)}`].join(' ').trim()
+  // Not `--import`, see there.
+  const preload = fileURLToPath(new URL('../../observe/agent/preload.cjs', import.meta.url))
+  const options = [env['NODE_OPTIONS'] ?? '', `--require ${quoted(preload)}`].join(' ').trim()
   return {
     ...env,
     NODE_OPTIONS: options,
@@ -454,10 +434,6 @@ function isLoopback(host: string): boolean {
 function isProfile(answer: unknown): answer is ProfileFacts {
   const { startMicros, startEpochMs, cwd } = (answer ?? {}) as Partial<ProfileFacts>
   return [startMicros, startEpochMs].every(Number.isFinite) && typeof cwd === 'string'
-}
-
-function keyOf({ host, port, database }: DatabaseFacts): string {
-  return `${host}\0${port}\0${database}`
 }
 
 function uniqueBy<T>(list: readonly T[], key: (value: T) => string): T[] {

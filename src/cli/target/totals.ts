@@ -6,21 +6,38 @@
  * event loop) stays with its process; worker threads share theirs.
  */
 import type { ProcessTotals } from '../../core/agent-wire.ts'
+import { isHastenError } from '../../core/errors.ts'
 import type { Phase, ProcessFacts, RequestFacts } from '../../core/facts.ts'
-import { Timing, type TimingSnapshot } from '../../timing/index.ts'
+import { Timing } from '../../timing/index.ts'
 
-export function mergeTotals(totals: readonly ProcessTotals[]): Omit<Phase, 'seconds'> {
+export interface MergedTotals extends Omit<Phase, 'seconds'> {
+  /** Pids of processes whose totals timing does not understand: left out altogether. */
+  readonly refused: readonly number[]
+}
+
+export function mergeTotals(all: readonly ProcessTotals[]): MergedTotals {
   const timing = new Timing()
   try {
-    for (const { snapshot } of totals) timing.merge(snapshot as TimingSnapshot)
+    const totals = all.filter(({ snapshot }) => isMerged(timing, snapshot))
     return {
       routes: timing.routes(),
       requests: requestsOf(totals),
       pools: totals.flatMap(({ pools }) => pools),
       processes: processesOf(totals),
+      refused: all.filter((each) => !totals.includes(each)).map(({ process }) => process.pid),
     }
   } finally {
     timing.close()
+  }
+}
+
+function isMerged(timing: Timing, snapshot: unknown): boolean {
+  try {
+    timing.merge(snapshot)
+    return true
+  } catch (error) {
+    if (isHastenError(error)) return false
+    throw error
   }
 }
 

@@ -2,7 +2,8 @@
  * Databases: which ones the application connects to, which of them are away, and a connection of
  * one's own to one of them.
  *
- * Told once each: address and name, never a user or a password. Bound: 256 addresses.
+ * Told when it changes: address and name, never a user or a password. Bound: 256 addresses, 1,000
+ * changes.
  */
 import type { DatabaseFacts, Tell } from '../../core/agent-wire.ts'
 import type { SeamClient } from '../agent-seam.ts'
@@ -13,7 +14,8 @@ import type { ConnectionParameters } from './statement-samples.ts'
 
 type ClientClass = new (config: object) => ExplainClient
 
-const MAX_TOLD = 256
+const MAX_DATABASES = 256
+const MAX_CHANGES = 1_000
 /** Errors of the way to the server, as against what a server answers. */
 const awayCodes = new Set([
   'ECONNREFUSED',
@@ -27,7 +29,9 @@ const awayCodes = new Set([
 
 export class Databases {
   readonly #tell: (message: Tell) => void
-  readonly #told = new Set<string>()
+  /** Code of the last failure, `''` where it was reached. */
+  readonly #states = new Map<string, string>()
+  #changes = 0
   #Client: ClientClass | undefined
 
   constructor(tell: (message: Tell) => void) {
@@ -42,9 +46,12 @@ export class Databases {
     if (facts === undefined) return
     const code = error === undefined ? undefined : codeOf(error)
     if (error !== undefined && (code === undefined || !awayCodes.has(code))) return
-    const key = JSON.stringify([facts, code])
-    if (this.#told.has(key) || this.#told.size >= MAX_TOLD) return
-    this.#told.add(key)
+    const key = JSON.stringify(facts)
+    const known = this.#states.get(key)
+    if (known === (code ?? '') || this.#changes >= MAX_CHANGES) return
+    if (known === undefined && this.#states.size >= MAX_DATABASES) return
+    this.#states.set(key, code ?? '')
+    this.#changes += 1
     if (code === undefined) this.#tell({ tell: 'database', ...facts })
     else this.#tell({ tell: 'database-away', ...facts, code })
   }

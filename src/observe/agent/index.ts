@@ -1,9 +1,9 @@
 /**
  * Agent: what the doctor puts into the process that it observes.
  *
- * `hasten doctor` starts a command with `NODE_OPTIONS=--require <this file>` and `HASTEN_AGENT` naming
+ * `hasten doctor` starts a command with `NODE_OPTIONS=--require preload.cjs` and `HASTEN_AGENT` naming
  * its socket. The hooks are imported first, then the agent, all before the application's first line.
- * Node can require an ES module from 20.19 on, as long as nothing in it awaits at top level.
+ * Nothing in here may await at top level: an ES module that does cannot be required.
  * Every Node process below the command comes through here: the server and its workers, but also npm,
  * a transpiler, a watcher. One that opens no server and loads no library of interest tells its
  * `hello`, and nothing else happens in it.

@@ -7,7 +7,7 @@
  */
 import { type EventEmitter, errorMonitor } from 'node:events'
 import type { RequestListener } from 'node:http'
-import { type AddressInfo, Server } from 'node:net'
+import { Server } from 'node:net'
 import type { ListeningFacts, Tell } from '../../core/agent-wire.ts'
 import { guard } from '../guard.ts'
 
@@ -61,7 +61,7 @@ function addressOf(
   server: Server,
   protocol: ListeningFacts['protocol'],
 ): ListeningFacts | undefined {
-  const address = server.address() as AddressInfo | string | null
+  const address = server.address()
   if (address === null) return undefined
   if (typeof address === 'string') return { host: address, port: 0, protocol }
   return { host: address.address, port: address.port, protocol }
