@@ -209,7 +209,7 @@ function poolFor(plan: GeneratorPlan): Pool {
 
 function callOf(request: PlannedRequest): Dispatcher.DispatchOptions {
   return {
-    method: request.method as Dispatcher.DispatchOptions['method'],
+    method: request.method,
     path: request.path,
     headers: request.headers ?? {},
     body: request.body ?? null,

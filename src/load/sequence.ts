@@ -76,7 +76,7 @@ export class Sequence {
     const question = new Question(request, traceId, this.#options)
     this.#client.dispatch(
       {
-        method: request.method as Dispatcher.HttpMethod,
+        method: request.method,
         path: request.path,
         headers: { ...request.headers, traceparent },
         body: request.body ?? null,

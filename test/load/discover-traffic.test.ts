@@ -43,6 +43,21 @@ test('what a route writes after its answer is seen', async () => {
   assert.match(reasonOf(traffic, '/late'), /writes to the database \(INSERT\)/)
 })
 
+test('what begins after an answer is put down to the route that was called last', async () => {
+  using server = new ObservedServer(['/first', '/counted', '/last'])
+  server.background('UPDATE heartbeats SET at = now()')
+  const traffic = await discover(server, (path, response) => {
+    server.background('UPDATE heartbeats SET at = now()')
+    if (path === '/counted') {
+      response.on('close', () => server.background('UPDATE visits SET n = n + $1'))
+    }
+    return {}
+  })
+
+  assert.deepEqual(pathsOf(traffic), ['/first', '/last'])
+  assert.match(reasonOf(traffic, '/counted'), /writes to the database after its answer \(UPDATE\)/)
+})
+
 test('a route that calls another machine is not driven, one that calls this one is', async () => {
   using server = new ObservedServer(['/quotes', '/local'])
   const traffic = await discover(server, (path) => {

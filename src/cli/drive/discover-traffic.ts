@@ -49,6 +49,8 @@ const MAX_ROUTES = 1000
 const MAX_BODY_BYTES = 8 * 2 ** 20
 const PROBE_TIMEOUT_MS = 15_000
 const BUDGET_MS = 120_000
+/** Most that outlives an answer begins at once. */
+const SOON_MS = 60
 /** For what the route that was called last does after its answer. */
 const LATE_MS = 300
 
@@ -116,6 +118,8 @@ class Discovery {
   readonly #sequence: Sequence
   readonly #endMs: number
   readonly #texts = new Map<string, string>()
+  /** Statements that were seen before a route was called: of the start, of timers, of other routes. */
+  readonly #earlier = new Set<string>()
   readonly #driven: Driven[] = []
   readonly #notDriven: NotDrivenRoute[] = []
   readonly #probes: RequestFacts[] = []
@@ -146,6 +150,8 @@ class Discovery {
   async run(): Promise<DiscoveredTraffic> {
     try {
       await this.#target.beginPhase()
+      await this.#target.takePhase()
+      for (const { id } of this.#target.statements()) this.#earlier.add(id)
       const open = await this.#candidates()
       await this.#readServedDescriptions(open)
       this.#addDescribed(open)
@@ -283,7 +289,28 @@ class Discovery {
     }
     await this.#learnStatements(facts)
     const byFacts = reasonOfFacts(facts, (id) => this.#effectOf(id), this.#verdict)
-    return byFacts ?? reasonOfAnswer(answer, this.#verdict)
+    return byFacts ?? reasonOfAnswer(answer, this.#verdict) ?? (await this.#afterwards())
+  }
+
+  /**
+   * What begins after an answer belongs to no request any more. A statement that writes, that no
+   * request has run and that was not there before, is put down to the route that was called last.
+   */
+  async #afterwards(): Promise<Reason> {
+    if (this.#verdict.allowWrites) return undefined
+    await setTimeout(SOON_MS, undefined, { signal: this.#options.signal })
+    const { routes } = await this.#target.takePhase()
+    const booked = new Set(routes.flatMap((each) => each.statements.map((use) => use.statement)))
+    for (const { id, text } of this.#target.statements()) {
+      this.#texts.set(id, text)
+      if (this.#earlier.has(id)) continue
+      this.#earlier.add(id)
+      const effect = booked.has(id) ? undefined : this.#effects.of(text)
+      if (effect !== undefined) {
+        return `writes to the database after its answer (${effect}); --allow-writes drives it nevertheless`
+      }
+    }
+    return undefined
   }
 
   /** Texts come with a phase. */

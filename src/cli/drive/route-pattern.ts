@@ -76,7 +76,7 @@ function parse(pattern: string): { parts: PathPart[]; obstacle?: string } {
         continue
       }
       flush()
-      const name = param[1] ?? (param[2] as string)
+      const name = param[1] ?? param[2] ?? ''
       const compiled = rule === undefined ? undefined : compile(rule)
       if (compiled === null)
         return { parts: [], obstacle: 'its parameter has a rule that cannot be read' }
