@@ -15,6 +15,11 @@ import { fixture, isAlive, until } from './fixture-server.ts'
 const cli = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 const postgres = await testPostgres()
 const folder = mkdtempSync(join(tmpdir(), 'hasten-doctor-test-'))
+const started = new Set<ChildProcess>()
+// A test that failed in the middle leaves its doctor behind, and the doctor its server.
+after(() => {
+  for (const child of started) child.kill('SIGINT')
+})
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 test('discovers routes, drives those that are safe, and prints one document', {
@@ -156,10 +161,12 @@ function file(name: string, text: string): string {
 
 function start(argv: readonly string[], [name, ...args]: readonly string[]): ChildProcess {
   const command = name === undefined ? [] : ['--', process.execPath, fixture(name), ...args]
-  return spawn(process.execPath, [cli, 'doctor', ...argv, ...command], {
+  const child = spawn(process.execPath, [cli, 'doctor', ...argv, ...command], {
     env: { ...process.env, DATABASE_URL: postgres.url },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  started.add(child)
+  return child
 }
 
 function outputOf(child: ChildProcess): { stdout: string; stderr: string } {

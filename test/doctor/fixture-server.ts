@@ -63,11 +63,11 @@ export function get(
 
 /** Waits for a fact, with patience; fails with what was seen instead. */
 export async function until<T>(what: string, look: () => T | undefined | false): Promise<T> {
-  const deadline = performance.now() + 20_000
+  const deadline = performance.now() + 120_000
   for (;;) {
     const seen = look()
     if (seen !== undefined && seen !== false) return seen
-    if (performance.now() > deadline) throw new Error(`not within 20 s: ${what}`)
+    if (performance.now() > deadline) throw new Error(`not within 120 s: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
