@@ -111,7 +111,7 @@ test('after one that fails the next one is planned', { skip }, async () => {
 
 test('samples are bounded, in number and in bytes, and keep what was passed', () => {
   const samples = new StatementSamples()
-  const client = { connectionParameters: { host: 'h' } }
+  const client = { connectionParameters: { host: 'h', user: 'u' } }
   const list = [{ a: 1 }]
 
   samples.note('large', 'SELECT $1', ['x'.repeat(100_000)], client)

@@ -44,7 +44,8 @@ export class StatementSamples {
   ): void {
     if (this.#samples.has(statement) || this.#samples.size >= MAX_STATEMENTS) return
     const parameters = client.connectionParameters
-    if (parameters === undefined) return
+    // Without a user it is another driver's address, and nobody could connect by it.
+    if (parameters?.user === undefined) return
     const kept = (values ?? []).map(frozen)
     const bytes = text.length * 2 + kept.reduce<number>((sum, each) => sum + sizeOf(each), 0)
     if (bytes > MAX_SAMPLE_BYTES || this.#bytes + bytes > MAX_BYTES) return
