@@ -239,8 +239,8 @@ const different: readonly (readonly [string, string])[] = [
   ['SELECT a FROM t', 'SELECT b FROM t'],
   ['SELECT a FROM t', 'SELECT a FROM "T"'],
   ['SELECT a FROM t WHERE b IS NULL', 'SELECT a FROM t WHERE b IS NOT NULL'],
-  ['SELECT a FROM t WHERE b IN (SELECT 1)', 'SELECT a FROM t WHERE b IN (SELECT 1, 2)'],
-  ['SELECT f(1)', 'SELECT f(1, 2)'],
+  ['SELECT a FROM t WHERE b IN (SELECT c FROM u)', 'SELECT a FROM t WHERE b IN (SELECT d FROM u)'],
+  ['SELECT f(1)', 'SELECT g(1)'],
   ['INSERT INTO t (a) VALUES (1)', 'INSERT INTO t (a, b) VALUES (1, 2)'],
   ['SELECT a FROM t ORDER BY b', 'SELECT a FROM t ORDER BY b DESC'],
   ['SELECT a - 1 FROM t', 'SELECT a + 1 FROM t'],
@@ -252,7 +252,7 @@ describe('beside the fingerprints of libpg_query', () => {
     for (const group of alike) {
       const prints = await Promise.all(group.map(fingerprint))
       assert.equal(new Set(prints).size, 1, group[0])
-      assert.deepEqual([...new Set(group.map(textOf))].length, 1, group.map(textOf).join('\n'))
+      assert.equal(new Set(group.map(textOf)).size, 1, group.map(textOf).join('\n'))
     }
   })
 
