@@ -100,8 +100,9 @@ function newest(folders) {
 
 function removeOrphans(folder) {
   const [from, into] = folder === 'src' ? ['src', 'dist'] : [folder, join('build', folder)]
-  for (const file of filesBelow(into)) {
-    const stem = file.slice(join(root, into).length).replace(/\.(js|d\.ts)(\.map)?$/, '')
+  const compiled = /\.(js|d\.ts)(\.map)?$/
+  for (const file of filesBelow(into).filter((each) => compiled.test(each))) {
+    const stem = file.slice(join(root, into).length).replace(compiled, '')
     if (!existsSync(join(root, from, `${stem}.ts`))) rmSync(file)
   }
 }
