@@ -43,6 +43,9 @@ const INDEX_SAVES = 0.8
 const ROUND_FIGURE = 0.5
 /** The planner reckons it much work itself: as much as 5,000 pages, 40 MB, read in sequence. */
 const HEAVY_COST = 5000
+/** What the planner reckons this little and takes less than `NOISE_MS` met a busy machine. */
+const LIGHT_COST = 500
+const NOISE_MS = 100
 /** Calls from which on a mean is one. */
 const MIN_CALLS = 3
 
@@ -65,7 +68,7 @@ export function slowQuery(situation: Situation, thresholds: SlowQueryThresholds)
       const isSlow =
         slowMs >= thresholds.minMs ||
         (slowMs >= thresholds.minShareMs && share >= thresholds.minShare)
-      if (!isSlow) return []
+      if (!isSlow || (slowMs < NOISE_MS && isLight(situation, use.statement))) return []
       return [
         candidateOf(situation, route, use.statement, {
           ownMs,
@@ -77,6 +80,11 @@ export function slowQuery(situation: Situation, thresholds: SlowQueryThresholds)
       ]
     }),
   )
+}
+
+function isLight(situation: Situation, statement: string): boolean {
+  const plan = situation.planOf(statement)?.plan
+  return plan !== undefined && plan !== null && readPlan(plan).cost < LIGHT_COST
 }
 
 interface Measured {
