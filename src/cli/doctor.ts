@@ -11,11 +11,13 @@ import { HastenError } from '../core/errors.ts'
 import { readRequestFile } from '../load/index.ts'
 import {
   type DoctorDocument,
+  isColoured,
   type LoadMode,
   Progress,
   renderHtml,
   renderTerminal,
 } from '../report/index.ts'
+import { type ConfiguredDatabase, remoteDatabaseOf } from './doctor/configured-database.ts'
 import { documentOf } from './doctor/document.ts'
 import { Examination, type Goal, requestsOf, type Traffic } from './doctor/examination.ts'
 import { type FailOn, failOn } from './doctor/fail-on.ts'
@@ -130,6 +132,9 @@ const commandLine = defineOptions({
 
 type Options = Values<typeof options>
 
+/** A closed terminal ends the doctor, and the server has a session of its own: all three are heard. */
+const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 /** Returns the exit code. */
 export async function doctorCommand(argv: readonly string[]): Promise<number> {
   const { values, command, isHelp } = commandLine.parse(argv)
@@ -155,17 +160,20 @@ export async function doctorCommand(argv: readonly string[]): Promise<number> {
       '--rate gives the rate, --goal searches it: give one of them',
     )
   }
+  if (!values.watch && !values['allow-remote-database']) refuseRemote(remoteDatabaseOf(process.env))
   // Read before anything is started: a wrong file should cost nobody a server.
   const given = values.requests === undefined ? undefined : await readRequestFile(values.requests)
   const interrupt = new AbortController()
   const onSignal = () => interrupt.abort(new Error('interrupted'))
-  process.on('SIGINT', onSignal)
-  process.on('SIGTERM', onSignal)
+  for (const name of endingSignals) process.on(name, onSignal)
   try {
     return await examine(values, command, given, interrupt.signal)
+  } catch (error) {
+    // Before it listened there is nothing to report.
+    if (interrupt.signal.aborted && error === interrupt.signal.reason) return 130
+    throw error
   } finally {
-    process.off('SIGINT', onSignal)
-    process.off('SIGTERM', onSignal)
+    for (const name of endingSignals) process.off(name, onSignal)
   }
 }
 
@@ -303,10 +311,18 @@ function print(document: DoctorDocument, examination: Examination, values: Optio
     process.stdout.write(`${JSON.stringify(document, null, 2)}\n`)
     return
   }
-  const { isTTY, columns } = process.stdout
-  const color = isTTY === true && process.env['NO_COLOR'] === undefined
+  const { columns } = process.stdout
+  const color = isColoured(process.stdout)
   process.stdout.write(renderTerminal(document, { color, width: columns ?? 100 }))
   if (values.html !== undefined) process.stdout.write(`\nThe same as a page: ${values.html}\n`)
+}
+
+function refuseRemote(database: ConfiguredDatabase | undefined): void {
+  if (database === undefined) return
+  throw new HastenError(
+    'DATABASE_REMOTE',
+    `${database.variable} names a database on ${database.host}, which is not this machine. Nothing was started. Say --allow-remote-database if load on it is fine, or --watch to look at the server's own traffic.`,
+  )
 }
 
 function originOf(target: Target, port: number | undefined): string {

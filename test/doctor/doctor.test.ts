@@ -144,6 +144,15 @@ for (const [what, argv, command, code, message] of refused) {
   })
 }
 
+test('a database that the environment puts elsewhere is not driven without a word', async () => {
+  const run = await doctor(['--json'], ['hello.mjs'], { PGHOST: '192.0.2.1' })
+
+  assert.equal(run.code, 1)
+  assert.equal(run.stdout, '')
+  assert.match(run.stderr, /PGHOST names a database on 192\.0\.2\.1/)
+  assert.match(run.stderr, /--allow-remote-database/)
+})
+
 test('a line that is no request is named by file, line and column', async () => {
   const path = file('bad.jsonl', '{"method":"GET","path":"/"}\n{"method":"GET","path":}\n')
 
@@ -159,10 +168,14 @@ function file(name: string, text: string): string {
   return path
 }
 
-function start(argv: readonly string[], [name, ...args]: readonly string[]): ChildProcess {
+function start(
+  argv: readonly string[],
+  [name, ...args]: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): ChildProcess {
   const command = name === undefined ? [] : ['--', process.execPath, fixture(name), ...args]
   const child = spawn(process.execPath, [cli, 'doctor', ...argv, ...command], {
-    env: { ...process.env, DATABASE_URL: postgres.url },
+    env: { ...process.env, DATABASE_URL: postgres.url, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   started.add(child)
@@ -180,8 +193,12 @@ function outputOf(child: ChildProcess): { stdout: string; stderr: string } {
   return output
 }
 
-async function doctor(argv: readonly string[], command: readonly string[]) {
-  const child = start(argv, command)
+async function doctor(
+  argv: readonly string[],
+  command: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+) {
+  const child = start(argv, command, env)
   const output = outputOf(child)
   await once(child, 'close')
   return { ...output, code: child.exitCode }

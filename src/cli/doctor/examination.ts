@@ -286,14 +286,15 @@ export class Examination {
   async #hold(requests: readonly PlannedRequest[], ratePerSecond: number): Promise<void> {
     const { origin, seconds, seed, signal, progress } = this.#options
     this.#planned = plannedRates(requests, ratePerSecond)
+    // Connections and code that this rate needs, opened and compiled before anything counts.
+    const plan = { origin, requests, ratePerSecond, seed, signal }
+    progress.update('load', 'warming up')
+    await runLoad({ ...plan, seconds: Math.min(2, seconds), drainMs: 10_000 })
+    if (this.#isOver) return
     await this.#target.beginPhase({ deepEvery: DEEP_EVERY })
     this.driven = await runLoad({
-      origin,
-      requests,
-      ratePerSecond,
+      ...plan,
       seconds,
-      seed,
-      signal,
       drainMs: 10_000,
       onProgress: (load) => this.#tellLoad(load, progress, seconds),
     })

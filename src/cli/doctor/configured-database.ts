@@ -1,0 +1,43 @@
+/**
+ * Configured database: where the environment says that the database is, before anybody connects.
+ *
+ * Many applications connect when they are asked first, and that first request would already be one
+ * too many for a database that is not ours to load. What the environment does not tell (a file that
+ * the application reads) is seen at its first connection.
+ */
+import { isLoopback } from '../../load/index.ts'
+
+const urls = ['DATABASE_URL', 'POSTGRES_URL', 'PG_CONNECTION_STRING', 'DB_CONNECTION_URL']
+const hosts = ['PGHOST', 'POSTGRES_HOST']
+
+export interface ConfiguredDatabase {
+  readonly variable: string
+  readonly host: string
+}
+
+/** The first that is not on this machine. */
+export function remoteDatabaseOf(env: NodeJS.ProcessEnv): ConfiguredDatabase | undefined {
+  for (const variable of urls) {
+    const host = hostOf(env[variable] ?? '')
+    if (host !== undefined && !isLocal(host)) return { variable, host }
+  }
+  for (const variable of hosts) {
+    const host = env[variable] ?? ''
+    if (!isLocal(host)) return { variable, host }
+  }
+  return undefined
+}
+
+function hostOf(url: string): string | undefined {
+  if (!/^postgres(?:ql)?:\/\//i.test(url)) return undefined
+  try {
+    return decodeURIComponent(new URL(url).hostname)
+  } catch {
+    return undefined
+  }
+}
+
+/** No host means a Unix socket, and so does a path. */
+function isLocal(host: string): boolean {
+  return host === '' || host.startsWith('/') || isLoopback(host)
+}
