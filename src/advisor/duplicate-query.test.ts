@@ -76,3 +76,17 @@ test('a loop that keeps asking for the same few things repeats itself', () => {
   )
   assert.ok(findings[0]?.evidence[0]?.startsWith('10 of the calls'))
 })
+
+test('a loop that meets the same thing now and then is a loop, and no more', () => {
+  const app = new ObservationBuilder()
+  app.route('GET /cart', (request, i) => {
+    for (let k = 0; k < 12; k++) {
+      request.query('SELECT n FROM products WHERE id = $1', { sends: [`product ${i} ${k % 10}`] })
+    }
+  })
+
+  assert.deepEqual(
+    advise(app.observation()).map(({ kind }) => kind),
+    ['n-plus-one'],
+  )
+})

@@ -132,6 +132,13 @@ test('the number of calls that makes one is an option', () => {
   assert.equal(advise(app.observation(), { nPlusOne: { minCalls: 4 } })[0]?.kind, 'n-plus-one')
 })
 
+test('so is the share of the requests that have it', () => {
+  const app = page((i) => (i === 0 ? 1 : 9))
+
+  assert.equal(advise(app.observation())[0]?.kind, 'n-plus-one')
+  assert.deepEqual(advise(app.observation(), { nPlusOne: { minShare: 0.9 } }), [])
+})
+
 function page(
   rows: (i: number) => number,
   msOf: (k: number) => number = () => 1,

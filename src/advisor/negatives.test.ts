@@ -178,6 +178,10 @@ innocent(
   { deep: false },
 )
 
+innocent('a deep request one of whose drivers does not show values', (request) => {
+  for (let k = 0; k < 3; k++) request.query(user, { sends: null })
+})
+
 // sequential-awaits
 
 innocent(
@@ -233,11 +237,15 @@ innocent('a call to a word that the call before it brought', (request, i) => {
   request.http('a/plans/gold', { ms: 60, sends: ['plans', 'gold'], brings: [9] })
 })
 
-innocent('a call that may need the sixty-fifth row', (request, i) => {
-  request.given(`user ${i}`)
-  request.query(orders, { ms: 15, sends: [`user ${i}`], brings: ['a', 'b'], rows: 900 })
-  request.http('services/plans/:id', { ms: 60, sends: ['plans', `order ${i}`] })
-})
+innocent(
+  'a call that may need the sixty-fifth row',
+  (request, i) => {
+    request.given(`user ${i}`)
+    request.query(orders, { ms: 15, sends: [`user ${i}`], brings: ['a', 'b'], rows: 900 })
+    request.http('services/plans/:id', { ms: 60, sends: ['plans', `order ${i}`] })
+  },
+  { options: { sequentialAwaits: { minPairSavesMs: 1, minPairSavesShare: 0.01 } } },
+)
 
 innocent('statements of one transaction', (request, i) => {
   request.given(`user ${i}`)
@@ -307,9 +315,11 @@ innocent('computing between the calls', (request, i) => {
   }
 })
 
-innocent('pages of a remote list', (request) => {
-  for (let k = 1; k < 5; k++)
-    request.http('services/events', { ms: 40, sends: ['events', k], brings: [] })
+innocent('pages of a remote list', (request, i) => {
+  request.given(`user ${i}`)
+  for (let k = 1; k < 5; k++) {
+    request.http('services/events', { ms: 40, sends: ['events', `user ${i}`, k], brings: [] })
+  }
 })
 
 innocent('a remote job asked for until it is done', (request, i) => {

@@ -29,8 +29,9 @@ export type PhaseName = 'solo' | 'load'
 
 export interface QueryScript {
   readonly ms?: number
-  readonly sends?: readonly unknown[] | undefined
-  readonly brings?: readonly unknown[] | undefined
+  /** null: not known. */
+  readonly sends?: readonly unknown[] | null
+  readonly brings?: readonly unknown[]
   readonly rows?: number
   readonly error?: string
   readonly connection?: number
@@ -254,10 +255,10 @@ export class RequestScript {
     this.#now += 0.05
   }
 
-  #values(sends: readonly unknown[] | undefined, brings: readonly unknown[] | undefined) {
+  #values(sends: readonly unknown[] | null, brings: readonly unknown[]) {
     return {
-      ...(sends !== undefined && { inputs: this.#hashes(sends) }),
-      ...(brings !== undefined && { outputs: this.#hashes(brings) }),
+      ...(sends !== null && { inputs: this.#hashes(sends) }),
+      outputs: this.#hashes(brings),
     }
   }
 
