@@ -40,10 +40,7 @@ interface PgResult {
   readonly rows?: readonly unknown[]
 }
 
-interface PgCall {
-  readonly call: QueryCall
-  readonly connection: PgConnection
-}
+type PgCall = QueryCall & { readonly connection: PgConnection }
 
 interface ClientPrototype {
   query: Proceed<PgClient>
@@ -100,7 +97,7 @@ export function clientQuery(
   const outer = pending
   let asked: PgCall | undefined
   try {
-    asked = { call: new QueryCall(timing.scope()), connection: PgConnection.of(client) }
+    asked = new QueryCall(timing.scope(), PgConnection.of(client)) as PgCall
     const config = args[0] as Submittable | undefined
     if (typeof config?.submit === 'function') watchObject(config, asked)
     else pending = asked
@@ -111,14 +108,14 @@ export function clientQuery(
     return proceed.apply(client, args as unknown as unknown[])
   } finally {
     pending = outer
-    if (asked !== undefined && !asked.call.isSent) findInQueue(client, asked, args[0])
+    if (asked !== undefined && !asked.isSent) findInQueue(client, asked, args[0])
   }
 }
 
 /** A query object of the application's own making, or of another library's. */
 function watchObject(config: Submittable & PgQuery, asked: PgCall): void {
   if (!(mark in config)) {
-    watchSubmittable(config, asked.call, asked.connection)
+    watchSubmittable(config, asked, asked.connection)
     return
   }
   config[callOf] = asked
@@ -126,7 +123,7 @@ function watchObject(config: Submittable & PgQuery, asked: PgCall): void {
   // Its listeners hear of each row.
   const { handleDataRow } = config
   config.handleDataRow = (message) =>
-    timing.storage.run(asked.call.scope as Scope, () => handleDataRow?.call(config, message))
+    timing.storage.run(asked.scope as Scope, () => handleDataRow?.call(config, message))
 }
 
 /** The client was busy: the query waits at the end of its queue. Else it was refused, and is none. */
@@ -140,7 +137,7 @@ function findInQueue(client: PgClient, asked: PgCall, config: unknown): void {
       last[callOf] = asked
     }
     // While it connects, that is what takes the time.
-    if (client.readyForQuery !== undefined) asked.call.waits('pg.Client', asked.connection.number)
+    if (client.readyForQuery !== undefined) asked.waits('pg.Client', asked.connection.number)
   } catch (error) {
     hookFailed(error)
   }
@@ -161,7 +158,7 @@ function observeQuery(prototype: QueryPrototype): void {
     }
     const startMs = timing.now()
     const refused = submit.call(this, connection)
-    if (!refused && !asked.call.isOver) sent(this, asked, connection, startMs)
+    if (!refused && !asked.isOver) sent(this, asked, connection, startMs)
     return refused
   }
 
@@ -169,18 +166,19 @@ function observeQuery(prototype: QueryPrototype): void {
     const asked = this[callOf]
     if (asked === undefined) return handleReadyForQuery.call(this, connection)
     answered(this, asked)
-    return timing.storage.run(asked.call.scope as Scope, ready, this, connection)
+    return timing.storage.run(asked.scope as Scope, ready, this, connection)
   }
 
   prototype.handleError = function observedError(this: PgQuery, error, connection) {
     const asked = this[callOf]
     if (asked === undefined) return handleError.call(this, error, connection)
     failed(asked, error)
-    return timing.storage.run(asked.call.scope as Scope, fail, this, error, connection)
+    return timing.storage.run(asked.scope as Scope, fail, this, error, connection)
   }
 }
 
-function sent(query: PgQuery, { call, connection }: PgCall, wire: PgWire, startMs: number): void {
+function sent(query: PgQuery, call: PgCall, wire: PgWire, startMs: number): void {
+  const { connection } = call
   try {
     // A prepared statement may be run by its name alone.
     const text = query.text ?? wire.parsedStatements?.[query.name ?? '']
@@ -195,7 +193,8 @@ function sent(query: PgQuery, { call, connection }: PgCall, wire: PgWire, startM
   }
 }
 
-function answered({ _results: results }: PgQuery, { call, connection }: PgCall): void {
+function answered({ _results: results }: PgQuery, call: PgCall): void {
+  const { connection } = call
   if (call.isOver || !call.isSent) return
   try {
     const bytes = connection.answered()
@@ -216,7 +215,8 @@ function answered({ _results: results }: PgQuery, { call, connection }: PgCall):
   }
 }
 
-function failed({ call, connection }: PgCall, reason: unknown): void {
+function failed(call: PgCall, reason: unknown): void {
+  const { connection } = call
   if (call.isOver) return
   try {
     if (call.isSent) {

@@ -113,50 +113,71 @@ function observePrototype(prototype: PoolPrototype): void {
   }
 
   if (typeof newClient === 'function') {
-    const open = (pool: PgPool, args: unknown[]) => newClient.apply(pool, args)
-    prototype.newClient = function observedNewClient(this: PgPool, ...args) {
-      const item = args[0] as PendingItem | undefined
+    const open = (pool: PgPool, item: unknown) => newClient.call(pool, item)
+    prototype.newClient = function observedNewClient(this: PgPool, given) {
+      const item = given as PendingItem | undefined
       const checkout = item?.[checkoutOf] ?? asking
-      if (item === undefined || checkout === undefined) return newClient.apply(this, args)
+      if (item === undefined || checkout === undefined) return newClient.call(this, given)
       item[checkoutOf] = checkout
       // From here on it is a connection being opened that takes the time.
       endWait(checkout)
-      return timing.storage.run(checkout.scope as Scope, open, this, args)
+      return timing.storage.run(checkout.scope as Scope, open, this, item)
     }
   }
 
   if (typeof acquire === 'function') {
-    const lend = (pool: PgPool, args: unknown[]) => acquire.apply(pool, args)
-    prototype._acquireClient = function observedAcquire(this: PgPool, ...args) {
-      const checkout = (args[1] as PendingItem | undefined)?.[checkoutOf]
-      if (checkout === undefined) return acquire.apply(this, args)
-      lent(args[0] as LentClient, checkout)
-      return timing.storage.run(checkout.scope as Scope, lend, this, args)
+    const lend = (
+      pool: PgPool,
+      client: unknown,
+      item: unknown,
+      listener: unknown,
+      isNew: unknown,
+    ) => acquire.call(pool, client, item, listener, isNew)
+    prototype._acquireClient = function observedAcquire(
+      this: PgPool,
+      client,
+      item,
+      listener,
+      isNew,
+    ) {
+      const checkout = (item as PendingItem | undefined)?.[checkoutOf]
+      if (checkout === undefined) return acquire.call(this, client, item, listener, isNew)
+      lent(client as LentClient, checkout)
+      const scope = checkout.scope as Scope
+      return timing.storage.run(scope, lend, this, client, item, listener, isNew)
     }
   }
 
   if (typeof release === 'function') {
-    prototype._release = function observedRelease(this: PgPool, ...args) {
-      const client = args[0] as LentClient | undefined
-      client?.[checkoutOf]?.span?.end()
-      if (client !== undefined) client[checkoutOf] = undefined
-      return release.apply(this, args)
+    prototype._release = function observedRelease(this: PgPool, client, listener, error) {
+      const checkout = (client as LentClient | undefined)?.[checkoutOf]
+      if (checkout !== undefined) {
+        checkout.span?.end()
+        ;(client as LentClient)[checkoutOf] = undefined
+      }
+      return release.call(this, client, listener, error)
     }
   }
 }
 
 /** What the interceptor does with a pool's query: notes that it is one, and proceeds. */
 export function poolQuery(pool: PgPool, args: QueryArguments, proceed: Proceed<PgPool>): unknown {
-  const list = Array.prototype.slice.call(args) as unknown[]
-  // A connection that breaks calls back from its socket, in nobody's context.
-  const at = typeof list[1] === 'function' ? 1 : 2
-  if (typeof list[at] === 'function') list[at] = bind(timing.scope(), list[at] as never)
+  const given = args as unknown as unknown[]
   isOneQuery = true
   try {
-    return proceed.apply(pool, list)
+    return proceed.apply(pool, withBoundCallback(given))
   } finally {
     isOneQuery = false
   }
+}
+
+/** A connection that breaks calls back from its socket, in nobody's context. */
+function withBoundCallback(args: unknown[]): unknown[] {
+  const at = typeof args[1] === 'function' ? 1 : 2
+  if (typeof args[at] !== 'function') return args
+  const copy = Array.prototype.slice.call(args) as unknown[]
+  copy[at] = bind(timing.scope(), args[at] as never)
+  return copy
 }
 
 function asked(pool: PgPool, checkout: Checkout, pendingBefore: number): void {

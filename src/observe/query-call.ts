@@ -14,11 +14,14 @@
 import { timing, type Span } from '../timing/index.ts'
 import { agentSeam, type SeamClient } from './agent-seam.ts'
 import type { Scope } from './context.ts'
+import type { PgConnection } from './pg-connection.ts'
 import { hashesOfInputs, hashesOfRows } from './pg-values.ts'
 import { type Statement, statementOf } from './statement.ts'
 
 export class QueryCall {
   readonly scope: Scope | undefined
+  /** Of pg, where it is known before the statement is sent. */
+  readonly connection: PgConnection | undefined
   statement: Statement | undefined
   /** While it runs in the database; none for background. */
   span: Span | undefined
@@ -26,8 +29,9 @@ export class QueryCall {
   #startMs = Number.NaN
   #isOver = false
 
-  constructor(scope: Scope | undefined) {
+  constructor(scope: Scope | undefined, connection?: PgConnection) {
     this.scope = scope
+    this.connection = connection
   }
 
   get isSent(): boolean {
