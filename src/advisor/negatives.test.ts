@@ -8,6 +8,7 @@ import {
   ObservationBuilder,
   type PhaseName,
   type RequestScript,
+  type RouteScript,
 } from './observation-builder.test.support.ts'
 
 const user = 'SELECT id, name FROM users WHERE id = $1'
@@ -349,7 +350,57 @@ innocent('a page whose parts are asked for at once', (request, i) => {
   request.parallel(...calls)
 })
 
+innocent('calls of two steps that the application names itself', (request, i) => {
+  request.given(`user ${i}`)
+  for (const name of ['load', 'render']) {
+    request.within(name, () => {
+      request.http(`services/${name}/:id`, { ms: 60, sends: [name, `user ${i}`], brings: [] })
+    })
+  }
+})
+
+innocent('the same page every time: what is constant may come from an answer', (request) => {
+  request.http('services/current', { ms: 50, sends: ['current'] })
+  request.http('services/plans/:id', { ms: 60, sends: ['plans', 'plan 7'] })
+})
+
+innocent(
+  'statements by a pool of one connection',
+  (request, i) => {
+    request.given(`user ${i}`)
+    for (const table of ['a', 'b', 'c']) {
+      request.query(`SELECT n FROM ${table} WHERE user_id = $1`, { ms: 8, sends: [`user ${i}`] })
+    }
+  },
+  { pool: 1 },
+)
+
+innocent('calls in a row in one request of four', (request, i) => {
+  request.given(`user ${i}`)
+  for (const name of i === 0 ? ['a', 'b', 'c'] : ['a']) {
+    request.http(`services/${name}/:id`, { ms: 60, sends: [name, `user ${i}`], brings: [] })
+  }
+})
+
 // connection-per-request
+
+innocent(
+  'a pool that fills in a run without lone requests',
+  (request, i) => {
+    request.connect()
+    request.query(user, { sends: [`user ${i}`] })
+  },
+  { solo: 0, total: 10, pool: 10 },
+)
+
+innocent(
+  'two requests that connect say nothing about a rule',
+  (request, i) => {
+    request.connect()
+    request.query(user, { sends: [`user ${i}`] })
+  },
+  { solo: 2, load: 0 },
+)
 
 innocent(
   'a pool that fills while the load begins',
@@ -403,6 +454,18 @@ innocent('a file', (request) => {
 innocent('an export that is streamed as its rows come', (request, i) => {
   request.query(orders, { ms: 70, rows: 16_000, sends: [i] })
   request.responseBytes = 2_500_000
+})
+
+innocent('a large answer that is made of few rows', (request, i) => {
+  request.query(orders, { ms: 5, rows: 3, sends: [i] })
+  request.compute(15)
+  request.responseBytes = 2_500_000
+})
+
+innocent('one large answer among many small ones', (request, n) => {
+  request.query(orders, { ms: 8, rows: 5_000, sends: [n] })
+  request.compute(15)
+  request.responseBytes = n === 0 ? 9_000_000 : 900
 })
 
 innocent('many rows that become a small answer', (request, i) => {
@@ -490,19 +553,17 @@ test('work that belongs to no request is charged to no route', () => {
 function innocent(
   name: string,
   script: Script,
-  { deep = true, total = 200, pool = 4, options = {} }: InnocentOptions = {},
+  { pool = 4, options = {}, ...route }: InnocentOptions = {},
 ): void {
   test(name, () => {
     const app = new ObservationBuilder().pool({ max: pool })
-    app.route('GET /page/:id', script, { deep, total })
+    app.route('GET /page/:id', script, route)
 
     assert.deepEqual(accused(advise(app.observation(), options)), [])
   })
 }
 
-interface InnocentOptions {
-  readonly deep?: boolean
-  readonly total?: number
+interface InnocentOptions extends RouteScript {
   readonly pool?: number
   readonly options?: AdviseOptions
 }
