@@ -1,5 +1,5 @@
 /**
- * Set-up for a fresh clone: dependencies where they are missing or older than the lock file, and a
+ * Set-up for a fresh clone: dependencies where they are missing or other than the lock file's, and a
  * build where it is older than the sources. Needs Node and npm alone, and says what it does on
  * stderr, so that stdout stays the caller's.
  *
@@ -8,8 +8,10 @@
 import { spawnSync } from 'node:child_process'
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   utimesSync,
@@ -26,14 +28,38 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1)
 }
 
-/** @param {{ folder?: string }} [options] folder with a package.json of its own */
+/**
+ * By what the lock file says, not by its age: git gives every file the time of the checkout. A
+ * `node_modules` that is a link belongs to another checkout, and `npm ci` would empty it there.
+ *
+ * @param {{ folder?: string }} [options] folder with a package.json of its own
+ */
 export function install({ folder = root } = {}) {
-  const mark = join(folder, 'node_modules', '.package-lock.json')
-  const lock = join(folder, 'package-lock.json')
-  if (existsSync(mark) && statSync(mark).mtimeMs >= statSync(lock).mtimeMs) return
+  const modules = join(folder, 'node_modules')
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return
+  if (isInstalled(folder)) return
   run('npm', ['ci', '--include=dev', '--prefer-offline', '--no-audit', '--no-fund'], folder)
-  // npm keeps the mark's time where nothing changed; the next start must not install again.
-  if (existsSync(mark)) utimesSync(mark, new Date(), new Date())
+}
+
+/** npm writes down what it installed: the lock file, less what is for other platforms. */
+function isInstalled(folder) {
+  const installed = packagesOf(join(folder, 'node_modules', '.package-lock.json'))
+  const wanted = packagesOf(join(folder, 'package-lock.json'))
+  if (installed === undefined || wanted === undefined) return false
+  return Object.entries(wanted).every(([path, { version, optional, devOptional, peer }]) => {
+    const isOptional = optional || devOptional || peer
+    return (
+      path === '' || (installed[path]?.version ?? (isOptional ? version : undefined)) === version
+    )
+  })
+}
+
+function packagesOf(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')).packages
+  } catch {
+    return undefined
+  }
 }
 
 /**
