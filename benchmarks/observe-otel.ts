@@ -11,7 +11,7 @@ register('@opentelemetry/instrumentation/hook.mjs', import.meta.url)
 
 const exporter: SpanExporter = {
   export: (_spans, done) => {
-    done({ code: 0 })
+    done({ code: 0 as Parameters<typeof done>[0]['code'] })
   },
   shutdown: () => Promise.resolve(),
 }

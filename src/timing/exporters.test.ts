@@ -106,7 +106,7 @@ test('a server of node:http: streaming, aborted clients and keep-alive are told 
   const server = http.createServer((req, res) => {
     const timeline = timing.begin(req.method ?? 'GET', req.url ?? '/')
     res.once('close', () => timing.finish(timeline, res.statusCode, !res.writableFinished))
-    timing.storage.run(timeline, async () => {
+    void timing.storage.run(timeline, async () => {
       if (req.url === '/hang') return void res.write('first')
       if (req.url === '/fail') res.statusCode = 503
       for (let i = 0; i < 3; i++) {
