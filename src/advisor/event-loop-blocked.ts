@@ -105,7 +105,7 @@ function kindOf({ inside, ms, function: own }: BlockFacts): BlockKind {
   const names = [own, ...inside.filter((each) => each.ms * 2 >= ms).map((each) => each.function)]
   if (names.some((name) => /^(?:JSON\.)?stringify$|^serialize/i.test(name))) return 'stringify'
   if (names.some((name) => /^(?:JSON\.)?parse$/.test(name))) return 'parse'
-  return names.some((name) => /Sync$/.test(name)) ? 'sync' : 'compute'
+  return names.some((name) => name.endsWith('Sync')) ? 'sync' : 'compute'
 }
 
 const remedies: Record<BlockKind, (block: BlockFacts) => Candidate['remedy']> = {
@@ -117,7 +117,7 @@ const remedies: Record<BlockKind, (block: BlockFacts) => Candidate['remedy']> = 
   }),
   sync: (block) => {
     const name = [block.function, ...block.inside.map((each) => each.function)].find((each) =>
-      /Sync$/.test(each),
+      each.endsWith('Sync'),
     )
     return {
       code: `await ${name?.replace(/Sync$/, '') ?? 'work'}(…) // instead of ${name ?? 'workSync'}(…): same result, off the event loop`,

@@ -243,7 +243,9 @@ export class RequestScript {
       ...{ durationMs: this.#now + 0.3, concurrency: 1, responseBytes: this.responseBytes },
       ...{ loopActiveMs: this.loopActiveMs, deep, droppedSpans: 0 },
       ...(deep && { inputs: this.#hashes(this.#inputs) }),
-      spans: deep ? this.spans : this.spans.map(({ inputs: _, outputs: __, ...span }) => span),
+      spans: deep
+        ? this.spans
+        : this.spans.map(({ inputs: _inputs, outputs: _outputs, ...span }) => span),
     }
   }
 
