@@ -9,6 +9,7 @@
  * Two checkouts may run at once: a kept folder in use is left alone, and the next number is taken. A
  * process that was killed leaves folder and server behind. Whoever starts next finds an owner that
  * lives no more, ends the server if it is still the one written down, and has the folder for itself.
+ * Of the kept folders that nobody uses, the newest few stay.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -30,6 +31,7 @@ import { cacheFolder, isRoot, unprivileged } from './cache-folder.ts'
 import { processIdentity } from './process-identity.ts'
 
 const MAX_SLOTS = 16
+const MAX_KEPT = 6
 const YOUNG_MS = 60_000
 const LEFT_OVER_MS = 15_000
 
@@ -54,7 +56,9 @@ export class OwnedFolder {
     for (let slot = 1; slot <= MAX_SLOTS; slot++) {
       const path = join(cacheFolder('data'), slot === 1 ? name : `${name}.${slot}`)
       mkdirSync(path, { recursive: true, mode: 0o700 })
-      if (claim(path)) return new OwnedFolder(path, true)
+      if (!claim(path)) continue
+      prune()
+      return new OwnedFolder(path, true)
     }
     throw new Error(`${MAX_SLOTS} processes use the data of ${name}: end some of them`)
   }
@@ -104,6 +108,19 @@ function sweep(): void {
     } catch {
       // Somebody else sweeps it.
     }
+  }
+}
+
+/** Those that were used least recently: each start and stop changes the folder itself. */
+function prune(): void {
+  const data = cacheFolder('data')
+  const idle = readdirSync(data)
+    .map((name) => join(data, name))
+    .map((path) => ({ path, at: statSync(path).mtimeMs, owner: readMark(path, 'owner') }))
+    .filter(({ owner }) => owner === undefined || !lives(owner))
+    .sort((a, b) => b.at - a.at)
+  for (const { path } of idle.slice(MAX_KEPT)) {
+    if (claim(path)) rmSync(path, { recursive: true, force: true })
   }
 }
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync } from 'node:fs'
 import { createConnection } from 'node:net'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -84,6 +84,23 @@ test('kept data are there at the next start, and nobody shares them', {
   await third.stop()
 
   assert.deepEqual(rows, [{ one: 1 }])
+})
+
+test('of kept data that nobody uses, the newest few stay', { skip: postgres.skip }, async () => {
+  const data = cacheFolder('data')
+  const old = Array.from({ length: 8 }, (_, index) => join(data, `${name}-old-${index}`))
+  for (const [index, folder] of old.entries()) {
+    mkdirSync(folder, { recursive: true })
+    utimesSync(folder, index + 1, index + 1)
+  }
+
+  const server = await startPostgres({ name, keep: true })
+  await server.stop()
+
+  const left = readdirSync(data)
+  assert.equal(existsSync(old[0] ?? ''), false)
+  assert.equal(existsSync(old[1] ?? ''), false)
+  assert.ok(left.includes(basename(dirname(server.dataDir))), left.join())
 })
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
