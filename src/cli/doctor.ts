@@ -202,6 +202,12 @@ async function examine(
       signal,
       progress,
     })
+    const ports = [...new Set(target.listening.map(({ port }) => port))]
+    if (!values.watch && values.port === undefined && ports.length > 1) {
+      examination.notes.push(
+        `The command listens on the ports ${ports.join(', ')}; ${new URL(origin).port} was driven. Choose with --port.`,
+      )
+    }
     await run(examination, target, values, origin, given, signal, progress)
     const document = await report(examination, target, command, signal)
     progress.clear()
