@@ -23,6 +23,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { foldPath } from '../core/fold-path.ts'
+import { graphqlOperation, isGraphqlPath } from '../core/graphql-operation.ts'
 import type { Timeline } from '../timing/index.ts'
 import { guard, hookFailed } from './guard.ts'
 import { hashesOf, hashesOfPath } from './hashed.ts'
@@ -77,11 +78,12 @@ export function nameRequest(
   const request = req as FrameworkRequest
   const response = res as FrameworkResponse
   const route = timeline.route ?? expressRoute(request) ?? koaRoute(response)
-  const isGraphql = req.method === 'POST' || req.method === 'GET' ? isGraphqlPath(req) : false
+  const canAsk = req.method === 'POST' || req.method === 'GET'
+  const isGraphql = canAsk && isGraphqlPath(request.originalUrl ?? req.url ?? '')
   if (route !== undefined) timeline.route = route
   else if (status === 404) timeline.route = UNMATCHED
   if (isGraphql && timeline.route !== UNMATCHED) {
-    const operation = operationOf(req.url ?? '', bodyOf(request, response))
+    const operation = graphqlOperation(req.url ?? '', bodyOf(request, response))
     if (operation !== undefined) {
       timeline.route = `${timeline.route ?? foldPath(timeline.path)} ${operation}`
     }
@@ -301,27 +303,4 @@ function decode(segment: string): string {
   } catch {
     return segment
   }
-}
-
-// ── GraphQL ──────────────────────────────────────────────────────────────────────────────────────
-
-function isGraphqlPath(req: IncomingMessage): boolean {
-  const url = (req as FrameworkRequest).originalUrl ?? req.url ?? ''
-  const at = url.indexOf('graphql')
-  if (at < 1 || url.charCodeAt(at - 1) !== 47) return false
-  const after = url.charCodeAt(at + 7)
-  return Number.isNaN(after) || after === 63 || after === 47
-}
-
-const NAME = /^[_A-Za-z][_0-9A-Za-z]{0,79}$/
-// The name stands in the first line of any document that a client library sends.
-const NAMED_OPERATION = /^\s*(?:query|mutation|subscription)\s+([_A-Za-z][_0-9A-Za-z]{0,79})/
-
-function operationOf(url: string, body: unknown): string | undefined {
-  const query = url.includes('?') ? new URLSearchParams(url.slice(url.indexOf('?'))) : undefined
-  const sent = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
-  const name = sent.operationName ?? query?.get('operationName')
-  if (typeof name === 'string' && NAME.test(name)) return name
-  const text = sent.query ?? query?.get('query')
-  return typeof text === 'string' ? NAMED_OPERATION.exec(text.slice(0, 200))?.[1] : undefined
 }

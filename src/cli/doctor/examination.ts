@@ -171,7 +171,7 @@ export class Examination {
     const chosen = choose(
       requests.map((request) => this.#named(request)),
       solo,
-      new Map(warm.map((answer) => [answer.request.path, answer.durationMs])),
+      new Map(warm.map(({ request, durationMs }) => [keyOf(this.#named(request)), durationMs])),
     )
     await this.#target.beginPhase({ deepEvery: 1 })
     const answers = await runSequence(chosen, {
@@ -198,7 +198,7 @@ export class Examination {
   async #learnRoute({ traceId, request, status }: Answer): Promise<void> {
     if (status === 0 || this.#isOver) return
     const facts = await this.#target.request(traceId)
-    if (facts !== undefined) this.names.learn(request.method, request.path, facts.route)
+    if (facts !== undefined) this.names.learn(request, facts.route)
   }
 
   #noteFailures(answers: readonly Answer[]): void {
@@ -214,7 +214,7 @@ export class Examination {
 
   #named(request: PlannedRequest): PlannedRequest {
     if (request.route !== undefined) return request
-    return { ...request, route: this.names.nameOf(request.method, request.path) }
+    return { ...request, route: this.names.nameOf(request) }
   }
 
   /** Only routes that kept the loop busy are asked again under a profile: it slows what it watches. */
@@ -227,7 +227,7 @@ export class Examination {
     )
     const byRoute = new Map<string, PlannedRequest[]>()
     for (const { request } of answers) {
-      const key = `${request.method} ${this.names.nameOf(request.method, request.path)}`
+      const key = `${request.method} ${this.names.nameOf(request)}`
       if (!busy.has(key)) continue
       const list = byRoute.get(key) ?? []
       list.push(request)
@@ -362,7 +362,7 @@ function oneOfEachRoute(requests: readonly PlannedRequest[]): PlannedRequest[] {
   const names = new RouteNames()
   const byRoute = new Map<string, PlannedRequest>()
   for (const request of requests) {
-    const route = request.route ?? names.nameOf(request.method, request.path)
+    const route = request.route ?? names.nameOf(request)
     const key = `${request.method} ${route}`
     if (!byRoute.has(key)) byRoute.set(key, request)
   }
@@ -377,17 +377,20 @@ function choose(
 ): PlannedRequest[] {
   const byRoute = new Map<string, PlannedRequest[]>()
   for (const request of requests) {
-    const key = `${request.method} ${request.route}`
+    const key = keyOf(request)
     byRoute.set(key, [...(byRoute.get(key) ?? []), request])
   }
   const budgetMs = SOLO_BUDGET_MS / byRoute.size
-  return [...byRoute.values()].flatMap((list) => {
-    const known = list.flatMap(({ path }) => durations.get(path) ?? [])
-    const eachMs = Math.max(1, ...known)
+  return [...byRoute].flatMap(([key, list]) => {
+    const eachMs = Math.max(1, durations.get(key) ?? 0)
     // Three at the least: fewer have no middle one.
     const times = Math.min(solo, Math.max(3, Math.floor(budgetMs / eachMs)))
     return Array.from({ length: times }, (_, i) => list[i % list.length] as PlannedRequest)
   })
+}
+
+function keyOf({ method, route }: Pick<PlannedRequest, 'method' | 'route'>): string {
+  return `${method} ${route}`
 }
 
 function plannedRates(
@@ -396,9 +399,9 @@ function plannedRates(
 ): Record<string, number> {
   const total = requests.reduce((sum, { weight }) => sum + weight, 0)
   const rates: Record<string, number> = {}
-  for (const { method, route, weight } of requests) {
-    const key = `${method} ${route}`
-    rates[key] = (rates[key] ?? 0) + (weight / total) * ratePerSecond
+  for (const request of requests) {
+    const key = keyOf(request)
+    rates[key] = (rates[key] ?? 0) + (request.weight / total) * ratePerSecond
   }
   return rates
 }

@@ -4,8 +4,14 @@
  * The load generator sees paths, the server sees patterns. Requests sent one at a time teach the
  * pairs exactly; for the other paths the patterns seen so far are matched, segment by segment, the
  * one with the fewest parameters first, as routers do. What no pattern explains is folded.
+ *
+ * Operations of GraphQL share a path and are routes nevertheless, as they are for the server.
  */
 import { foldPath } from '../../core/fold-path.ts'
+import { graphqlOperation, isGraphqlPath } from '../../core/graphql-operation.ts'
+import type { PlannedRequest } from '../../load/index.ts'
+
+type Asked = Pick<PlannedRequest, 'method' | 'path' | 'body'>
 
 interface Pattern {
   readonly method: string
@@ -18,10 +24,10 @@ export class RouteNames {
   readonly #exact = new Map<string, string>()
   readonly #patterns = new Map<string, Pattern>()
 
-  /** The server booked this path to this route. */
-  learn(method: string, path: string, route: string): void {
-    this.#exact.set(`${method} ${path}`, route)
-    this.learnPattern(method, route)
+  /** The server booked this request to this route. */
+  learn(request: Asked, route: string): void {
+    this.#exact.set(keyOf(request), route)
+    this.learnPattern(request.method, route)
   }
 
   learnPattern(method: string, route: string): void {
@@ -30,16 +36,39 @@ export class RouteNames {
     this.#patterns.set(`${method} ${route}`, { method, route, segments, parameters })
   }
 
-  nameOf(method: string, path: string): string {
-    const exact = this.#exact.get(`${method} ${path}`)
+  nameOf(request: Asked): string {
+    const exact = this.#exact.get(keyOf(request))
     if (exact !== undefined) return exact
+    const operation = operationOf(request)
+    const route = this.#patternOf(request) ?? foldPath(request.path)
+    return operation === undefined ? route : `${route} ${operation}`
+  }
+
+  #patternOf({ method, path }: Asked): string | undefined {
     const segments = (path.split('?', 1)[0] ?? path).split('/')
     let best: Pattern | undefined
     for (const pattern of this.#patterns.values()) {
       if (pattern.method !== method || !matches(pattern.segments, segments)) continue
       if (best === undefined || pattern.parameters < best.parameters) best = pattern
     }
-    return best?.route ?? foldPath(path)
+    return best?.route
+  }
+}
+
+function keyOf(request: Asked): string {
+  return `${request.method} ${request.path} ${operationOf(request) ?? ''}`
+}
+
+function operationOf({ method, path, body }: Asked): string | undefined {
+  if ((method !== 'POST' && method !== 'GET') || !isGraphqlPath(path)) return undefined
+  return graphqlOperation(path, parsed(body))
+}
+
+function parsed(body: string | undefined): unknown {
+  try {
+    return JSON.parse(body ?? 'null')
+  } catch {
+    return undefined
   }
 }
 
