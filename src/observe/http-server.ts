@@ -1,5 +1,5 @@
 /**
- * HTTP server: each request of `node:http`, `https` and `http2` runs inside its own timeline.
+ * HTTP server: each request of `node:http` and `https` runs inside its own timeline.
  *
  * Nothing of the application is replaced. `emit` of the server classes is where Node hands a request
  * to whatever listens, so that is the one place to stand:
@@ -20,15 +20,16 @@
  *      the request is unknown. They are run for their request: on `req` only where a body is
  *      expected, on `res` once a write has met back-pressure.
  *   4. Headers are looked at raw. `req.headers` builds an object that a small handler never needs.
- *   5. Upgrades and CONNECT pass by.
+ *   5. Upgrades and CONNECT pass by, and so does what comes from no connection of HTTP/1: a request
+ *      that somebody made up, or one of HTTP/2 that was handed on. Nobody would tell its end.
  *
- * `responseBytes` are the bytes on the connection, head included, compressed if it was.
+ * `responseBytes` are the bytes on the connection, head included, compressed if it was;
+ * unknown where the connection is a stream that counts none.
  * `aborted` means that the connection closed before the response was handed to the system; the
  * status is then what had been sent, or 499 where nothing had.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import http from 'node:http'
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import { type Timeline, timing } from '../timing/index.ts'
@@ -41,17 +42,23 @@ type Response = http.ServerResponse & Observed
 type AnyEmit = (this: unknown, ...args: unknown[]) => boolean
 
 const connectionOf = Symbol('hasten.connection')
-type ObservedSocket = Socket & { [connectionOf]?: Connection }
+type ObservedSocket = Omit<Socket, 'bytesWritten'> & {
+  [connectionOf]?: Connection
+  /** The HTTP server that reads from it, set by Node. */
+  readonly server?: unknown
+  /** Missing where `server.emit('connection', stream)` was given a stream that is no socket. */
+  readonly bytesWritten?: number
+}
 
 /** Requests under way on one connection: one, unless the client pipelines. */
 class Connection {
   first: Response | undefined
   /** As many as Node's parser lets in before it pauses the socket. */
   readonly others: Response[] = []
-  bytesBefore: number
+  #bytesBefore: number | undefined
 
-  constructor(socket: Socket) {
-    this.bytesBefore = socket.bytesWritten
+  constructor(socket: ObservedSocket) {
+    this.#bytesBefore = socket.bytesWritten
     socket.once('close', () => {
       for (const response of [this.first, ...this.others]) {
         if (response !== undefined) end(response, socket, true)
@@ -62,6 +69,14 @@ class Connection {
   add(response: Response): void {
     if (this.first === undefined) this.first = response
     else this.others.push(response)
+  }
+
+  /** What was written since the answer before. */
+  bytesOf({ bytesWritten }: ObservedSocket): number | undefined {
+    if (bytesWritten === undefined || this.#bytesBefore === undefined) return undefined
+    const bytes = bytesWritten - this.#bytesBefore
+    this.#bytesBefore = bytesWritten
+    return bytes
   }
 
   /** False where it had ended before. */
@@ -121,20 +136,17 @@ function callEmit(
 function begin(req: Request, res: Response): Timeline | undefined {
   try {
     if (res[timelineOf] !== undefined) return undefined
-    const { socket } = req as { socket: ObservedSocket }
+    const { socket } = req as { socket?: ObservedSocket | null }
+    if (req.httpVersionMajor === 2 || !socket?.server) return undefined
     const timeline = timing.begin(
       req.method ?? 'GET',
       req.url ?? '/',
       traceparentOf(req.rawHeaders),
     )
     res[timelineOf] = timeline
-    if (req.httpVersionMajor === 2) {
-      beginHttp2(req as unknown as Http2ServerRequest, res as unknown as Http2ServerResponse)
-      return timeline
-    }
     const connection = (socket[connectionOf] ??= new Connection(socket))
     connection.add(res)
-    if (hasBody(req)) {
+    if (hasBody(req) && !Object.hasOwn(req, 'emit')) {
       req[timelineOf] = timeline
       req.emit = emitForRequest
     }
@@ -150,9 +162,7 @@ function end(res: Response, socket: ObservedSocket, aborted: boolean): void {
     const timeline = res[timelineOf]
     const connection = socket[connectionOf]
     if (timeline === undefined || connection === undefined || !connection.delete(res)) return
-    const bytes = socket.bytesWritten
-    timeline.responseBytes = bytes - connection.bytesBefore
-    connection.bytesBefore = bytes
+    timeline.responseBytes = connection.bytesOf(socket)
     finish(timeline, res, aborted)
   } catch (error) {
     hookFailed(error)
@@ -169,22 +179,14 @@ function finish(timeline: Timeline, res: Response, aborted: boolean): void {
   timing.finish(timeline, status, aborted)
 }
 
-/** HTTP/2 has neither the channel nor one socket per response at a time. */
-function beginHttp2(req: Http2ServerRequest, res: Http2ServerResponse): void {
-  res.once('close', () => {
-    try {
-      const timeline = (res as Observed)[timelineOf]
-      if (timeline === undefined) return
-      finish(timeline, res as unknown as Response, req.stream?.aborted ?? req.aborted)
-    } catch (error) {
-      hookFailed(error)
-    }
-  })
-}
-
 function emitForRequest(this: Request | Response, ...args: unknown[]): boolean {
   // Whatever the class of this request says `emit` is: frameworks and applications have their own.
-  const { emit } = Object.getPrototypeOf(this) as { emit: AnyEmit }
+  let prototype = Object.getPrototypeOf(this) as { emit: AnyEmit }
+  // Made by `Object.create(req)`: the first one up the chain is the request with ours again.
+  while (prototype.emit === emitForRequest) {
+    prototype = Object.getPrototypeOf(prototype) as { emit: AnyEmit }
+  }
+  const { emit } = prototype
   return timing.storage.run(this[timelineOf] as Timeline, Reflect.apply, emit, this, args)
 }
 

@@ -51,6 +51,34 @@ test('paths that nobody serves are one route, those that are served are folded',
   assert.deepEqual(await app.routes(5), ['GET (unmatched)', 'GET /items/:id'])
 })
 
+test('an object derived from a request emits', async (t) => {
+  const app = await ObservedProcess.start(t, 'http')
+
+  const { body } = await app.get('/derived', { method: 'POST' }, 'x')
+
+  assert.equal(body, '1')
+})
+
+test('a request that nobody sent is not waited for', async (t) => {
+  const app = await ObservedProcess.start(t, 'http')
+
+  await app.get('/made-up')
+  const { body } = await app.get('/made-up')
+
+  assert.equal(body, '1')
+})
+
+test('over a stream that counts no bytes the sums stay numbers', async (t) => {
+  const app = await ObservedProcess.start(t, 'http')
+
+  await app.get('/over-stream')
+
+  const { routes } = await app.facts(({ routes: all }) => all.length === 2)
+  const over = routes.find(({ route }) => route === '/id')
+  assert.equal(over?.requests, 1)
+  assert.equal(over.responseBytes, 0)
+})
+
 test('a client that goes away before the end leaves an aborted request', async (t) => {
   const app = await ObservedProcess.start(t, 'http')
 
