@@ -111,7 +111,15 @@ function failureOf(request: ObservedRequest): unknown {
   return res.complete ? undefined : (res.errored ?? { code: 'ECONNRESET' })
 }
 
+/** With its port, where the header tells. */
 function hostOf(request: http.ClientRequest): string {
   const sent = request.getHeader('host')
-  return typeof sent === 'string' ? sent : (request.host ?? '')
+  const { host } = request
+  // A proxy hands on the header that it got: then it names somebody else than who is called.
+  const isSame = typeof sent === 'string' && isOf(sent, host)
+  return isSame ? sent : host
+}
+
+function isOf(header: string, host: string): boolean {
+  return header === host || header.startsWith(`${host}:`) || header.startsWith(`[${host}]`)
 }

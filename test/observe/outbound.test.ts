@@ -124,3 +124,13 @@ test('with HASTEN_PROPAGATE=0 no trace is handed on', async (t) => {
 function letters(i: number): string {
   return String.fromCharCode(97 + (i % 26)) + String.fromCharCode(97 + Math.floor(i / 26))
 }
+
+test('the host is the one that is called, whatever the header says', async (t) => {
+  const app = await ObservedProcess.start(t, 'outbound')
+
+  await app.get('/forwarded?path=/a')
+
+  const [span] = (await app.request('/forwarded')).spans
+  assert.equal(span?.host, 'localhost')
+  assert.equal(span.name, 'GET localhost/a')
+})
