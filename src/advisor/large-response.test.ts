@@ -63,3 +63,25 @@ test('is only possible where no response was watched to its end', () => {
   assert.equal(finding?.kind, 'large-response')
   assert.equal(finding.confidence, 'possible')
 })
+
+test('a route that gives everything only when it is asked to is seen doing so', () => {
+  const app = new ObservationBuilder()
+  app.route(
+    'GET /export',
+    (request, i) => {
+      const isFull = i % 4 === 0
+      request.query(isFull ? all : 'SELECT id FROM orders LIMIT 20', {
+        ...{ ms: isFull ? 60 : 2, rows: isFull ? 16_000 : 20, sends: [i] },
+      })
+      request.compute(isFull ? 40 : 1)
+      request.responseBytes = isFull ? 2_500_000 : 900
+    },
+    { solo: 8, load: 8 },
+  )
+
+  const finding = advise(app.observation()).find(({ kind }) => kind === 'large-response')
+
+  assert.equal(finding?.title, '2.5 MB from 16,000 rows are collected before anything is sent')
+  assert.ok(Math.abs(finding.savesMsPerRequest - 5) < 0.5, `${finding.savesMsPerRequest}`)
+  assert.match(finding.evidence.join('\n'), /It runs in 25 % of the route's requests/)
+})

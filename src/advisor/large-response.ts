@@ -6,6 +6,9 @@
  * response is out. In a response that is streamed the query ends with the response: its rows are read
  * as they are sent.
  *
+ * One route may give a page or everything, as its query string says: looked at are the sampled requests
+ * in which the statement with the most rows ran, and what is saved counts by how often it runs.
+ *
  * Not accused: files and what comes from other services (no rows); streams by cursor; few, large rows.
  * Only `possible` where no request was sampled, and where the response ends cannot be seen.
  *
@@ -14,7 +17,7 @@
  * not counted in milliseconds.
  */
 import type { Candidate } from './candidate.ts'
-import { amount, figure, median, per } from './measure.ts'
+import { amount, figure, median, per, percent, sum } from './measure.ts'
 import { pageOf } from './page-statement.ts'
 import { type RequestView, type RouteView, type Situation, usesOf } from './situation.ts'
 import type { StatementText } from './statement-text.ts'
@@ -41,27 +44,44 @@ export function largeResponse(
 ): Candidate[] {
   return situation.routes.flatMap((route) => {
     const facts = route.solo ?? route.load
-    if (facts === undefined) return []
-    const bytes = per(facts.responseBytes, facts.requests)
     const use = usesOf(route).toSorted(
       (a, b) => amount(b.rows) - amount(a.rows) || (a.statement < b.statement ? -1 : 1),
     )[0]
-    const rows = per(use?.rows, facts.requests)
-    if (use === undefined || bytes < thresholds.minBytes || rows < thresholds.minRows) return []
+    if (facts === undefined || use === undefined) return []
     const sampled = (route.soloRequests.length > 0 ? route.soloRequests : route.requests).filter(
-      ({ facts: request }) => request.responseBytes !== undefined,
+      ({ facts: request, queries }) =>
+        request.responseBytes !== undefined &&
+        queries.some(({ statement }) => statement === use.statement),
     )
+    const sizes = sampled.map(({ facts: request }) => amount(request.responseBytes))
+    const isSeen = sizes.length > 0
+    const bytes = isSeen ? per(sum(sizes), sizes.length) : per(facts.responseBytes, facts.requests)
+    const rows = per(use.rows, isSeen ? Math.min(use.calls, facts.requests) : facts.requests)
+    if (bytes < thresholds.minBytes || rows < thresholds.minRows) return []
+    if (isSeen && median(sizes) < thresholds.minBytes) return []
     const tails = sampled.flatMap((request) => tailOf(request, use.statement))
-    if (sampled.length > 0) {
-      const middle = median(sampled.map(({ facts: request }) => amount(request.responseBytes)))
-      if (middle < thresholds.minBytes) return []
-    }
     const tailMs = median(tails)
     if (tails.length > 0 && tailMs < thresholds.minTailMs) return []
+    const share = shareOf(route, use.statement)
     return [
-      candidateOf(situation, route, use.statement, { bytes, rows, tailMs, seen: tails.length }),
+      candidateOf(situation, route, use.statement, {
+        bytes,
+        rows,
+        tailMs,
+        seen: tails.length,
+        share,
+      }),
     ]
   })
+}
+
+/** Of the route's requests, those that run the statement: under load, whose mix is the real one. */
+function shareOf({ solo, load }: RouteView, statement: string): number {
+  const shares = [load, solo].flatMap((facts) => {
+    const use = facts?.statements.find((each) => each.statement === statement)
+    return facts === undefined || use === undefined ? [] : per(use.calls, facts.requests)
+  })
+  return Math.min(1, shares[0] ?? 1)
 }
 
 /** From the last row to the end of the response. */
@@ -70,11 +90,20 @@ function tailOf({ facts, queries }: RequestView, statement: string): number[] {
   return ends.length === 0 ? [] : [Math.max(0, facts.durationMs - Math.max(...ends))]
 }
 
+interface Measured {
+  readonly bytes: number
+  readonly rows: number
+  readonly tailMs: number
+  /** Requests of which the end was seen. */
+  readonly seen: number
+  readonly share: number
+}
+
 function candidateOf(
   situation: Situation,
   route: RouteView,
   statement: string,
-  { bytes, rows, tailMs, seen }: { bytes: number; rows: number; tailMs: number; seen: number },
+  { bytes, rows, tailMs, seen, share }: Measured,
 ): Candidate {
   const shape = situation.statement(statement)
   const megabytes = bytes / 1e6
@@ -92,11 +121,12 @@ function candidateOf(
         : [
             'When the response was out after the last row could not be seen, so it may be a stream.',
           ]),
+      ...(share < 0.95 ? [`It runs in ${percent(share)} of the route's requests.`] : []),
       'All of it is in memory at once, for every such request at the same time.',
     ],
     confidence: seen > 1 ? 'likely' : 'possible',
     remedy: remedyOf(shape),
-    claims: [{ resource: 'response', ms: tailMs * SAVED }],
+    claims: [{ resource: 'response', ms: tailMs * SAVED * share }],
     statements: [statement],
   }
 }

@@ -118,3 +118,32 @@ function scan(filter: string | undefined, rows: number, cost = 10_000) {
     ...{ 'Total Cost': cost, ...(filter !== undefined && { Filter: filter }) },
   }
 }
+
+test('many rows explain time, and a scan of no cost explains nothing', () => {
+  const app = new ObservationBuilder()
+  const text = 'SELECT * FROM teams LEFT JOIN players ON players.team = teams.id'
+  app.route('GET /teams', (request, i) => {
+    request.query(text, { ms: 400, rows: 20_000, sends: [i] })
+  })
+  const scan = { 'Node Type': 'Seq Scan' }
+  app.plans = [
+    {
+      statement: app.statement(text),
+      plan: {
+        ...{ 'Node Type': 'Hash Join', 'Total Cost': 1700, 'Plan Rows': 60_000 },
+        Plans: [
+          { ...scan, 'Relation Name': 'players', 'Total Cost': 1500, 'Plan Rows': 60_000 },
+          { ...scan, 'Relation Name': 'teams', 'Total Cost': 6, 'Plan Rows': 300 },
+        ],
+      },
+    },
+  ]
+
+  const [finding] = advise(app.observation())
+  const evidence = finding?.evidence.join('\n') ?? ''
+
+  assert.equal(finding?.kind, 'slow-query')
+  assert.match(evidence, /returns 20,000 rows a call/)
+  assert.match(evidence, /reads all of players \(sequential scan\) without a filter: 60,000 rows,/)
+  assert.doesNotMatch(evidence, /all of teams|reckons it little work/)
+})

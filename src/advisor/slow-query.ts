@@ -46,6 +46,10 @@ const HEAVY_COST = 5000
 /** What the planner reckons this little and takes less than `NOISE_MS` met a busy machine. */
 const LIGHT_COST = 500
 const NOISE_MS = 100
+/** Of a plan's cost, from which on a scan is named. */
+const TOLD_SHARE = 0.05
+/** Rows that explain time by themselves: to be found, sent and read. */
+const MANY_ROWS = 1000
 /** Calls from which on a mean is one. */
 const MIN_CALLS = 3
 
@@ -76,6 +80,7 @@ export function slowQuery(situation: Situation, thresholds: SlowQueryThresholds)
           callsPerRequest,
           share,
           calls,
+          rows: per(use.rows, calls),
         }),
       ]
     }),
@@ -93,6 +98,8 @@ interface Measured {
   readonly callsPerRequest: number
   readonly share: number
   readonly calls: number
+  /** Per call. */
+  readonly rows: number
 }
 
 /** The first call may find cold pages: the median of the calls that were seen one by one, where it is less. */
@@ -126,16 +133,21 @@ function candidateOf(
 
   const evidence = [
     `${figure(measured.ownMs)} ms for one call${wasAlone ? ', asked alone' : ''}, ${percent(measured.share)} of the route's time: ${shape.text}`,
-    ...reading.scans.slice(0, 3).map(sentenceOf),
+    ...reading.scans.filter(isTold).slice(0, 3).map(sentenceOf),
     ...reading.others,
   ]
+  if (measured.rows >= MANY_ROWS) {
+    evidence.push(
+      `It returns ${figure(measured.rows)} rows a call, which must be sent and read too, in the event loop.`,
+    )
+  }
   if (!hasPlan)
     evidence.push(
       `No plan to look at${facts?.error === undefined ? '' : `: ${facts.error}`}. Why it is slow is not known.`,
     )
   else {
     if (scan === undefined) evidence.push('The plan has no sequential scan.')
-    if (!isExplained) {
+    if (!isExplained && measured.rows < MANY_ROWS) {
       evidence.push(
         'The planner reckons it little work, so it waits for something, calls a function that takes long, or the machine was busy.',
       )
@@ -165,9 +177,17 @@ function candidateOf(
   }
 }
 
+/** What takes next to nothing of the plan's cost explains nothing. */
+function isTold({ costShare }: SequentialScan): boolean {
+  return costShare >= TOLD_SHARE
+}
+
 function sentenceOf(scan: SequentialScan): string {
   const filter = scan.filter === undefined ? 'without a filter' : `and filters by ${scan.filter}`
-  const kept = `keeps ${figure(scan.rowsOut)} of about ${figure(scan.rowsScanned)} rows`
+  const kept =
+    scan.filter === undefined
+      ? `${figure(scan.rowsOut)} rows`
+      : `keeps ${figure(scan.rowsOut)} of about ${figure(scan.rowsScanned)} rows`
   const again = scan.isRepeated ? ', again for each row of a nested loop' : ''
   return `The planner reads all of ${scan.relation} (sequential scan) ${filter}${again}: ${kept}, ${percent(scan.costShare)} of the plan's cost.`
 }
