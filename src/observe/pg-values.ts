@@ -40,7 +40,9 @@ function collect(hashes: number[], value: unknown, depth: number): void {
     if (value !== '') hashes.push(hashValue(value))
   } else if (typeof value === 'number' || typeof value === 'bigint') {
     hashes.push(hashValue(String(value)))
-  } else if (value instanceof Date || value instanceof Uint8Array) hashes.push(hashValue(value))
+  } else if (value instanceof Date) {
+    if (!Number.isNaN(value.getTime())) hashes.push(hashValue(value))
+  } else if (value instanceof Uint8Array) hashes.push(hashValue(value))
   else if (typeof value === 'object' && value !== null) {
     for (const each of Object.values(value)) collect(hashes, each, depth + 1)
   }

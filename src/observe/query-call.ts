@@ -14,6 +14,7 @@
 import { timing, type Span } from '../timing/index.ts'
 import { agentSeam, type SeamClient } from './agent-seam.ts'
 import type { Scope } from './context.ts'
+import { hookFailed } from './guard.ts'
 import type { PgConnection } from './pg-connection.ts'
 import { hashesOfInputs, hashesOfRows } from './pg-values.ts'
 import { type Statement, statementOf } from './statement.ts'
@@ -67,11 +68,20 @@ export class QueryCall {
     if (scope !== undefined) {
       const span = scope.open('query', statement.name, startMs)
       span.statement = statement.id
-      if (scope.timeline.deep) span.inputs = hashesOfInputs(text, values)
       this.span = span
     }
+    if (this.isDeep) this.#hash(text, values)
     agentSeam.statement?.(statement, text, values, client)
     return statement
+  }
+
+  /** Values may be objects of the application's own, whose getters throw. */
+  #hash(text: string, values: readonly unknown[] | undefined): void {
+    try {
+      if (this.span !== undefined) this.span.inputs = hashesOfInputs(text, values)
+    } catch (error) {
+      hookFailed(error)
+    }
   }
 
   answered(rowCount: number, rows: readonly unknown[] | undefined): void {
@@ -80,7 +90,13 @@ export class QueryCall {
     const { span } = this
     if (span !== undefined) {
       span.rows = rowCount
-      if (rows !== undefined && this.isDeep) span.outputs = hashesOfRows(rows)
+      if (rows !== undefined && this.isDeep) {
+        try {
+          span.outputs = hashesOfRows(rows)
+        } catch (error) {
+          hookFailed(error)
+        }
+      }
       span.end()
     } else if (this.isSent) timing.background('query', timing.now() - this.#startMs)
   }
