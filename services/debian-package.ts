@@ -46,8 +46,8 @@ export async function debianPackage(
       try {
         await unpack(names, root, await ownLists(home))
       } catch (error) {
-        const { stderr, message } = error as { stderr?: string; message: string }
-        throw missing(name, (stderr ?? message).trim().split('\n').at(-1) ?? message)
+        const { stderr = '', message } = error as { stderr?: string; message: string }
+        throw missing(name, stderr.trim().split('\n').at(-1) || message)
       }
     }
   }
