@@ -121,12 +121,19 @@ const ofExtensions = `
   word_similarity
 `
 
-const names: ReadonlySet<string> = new Set(
-  `${builtIn} ${ofSessions} ${ofExtensions}`.trim().split(/\s+/),
-)
+const namesOf = (list: string): ReadonlySet<string> => new Set(list.trim().split(/\s+/))
+const builtInNames = namesOf(`${builtIn} ${ofSessions}`)
+const extensionNames = namesOf(ofExtensions)
+/** Where extensions are installed; any other schema is an application's own: `audit.log()`. */
+const extensionSchemas = new Set(['public', 'extensions', 'postgis'])
 
 const prefixes = /^(?:st_|pg_stat_get_|_st_)/
 
-export function isReadOnlyFunction(name: string): boolean {
-  return names.has(name) || prefixes.test(name)
+/** `schema` where the statement names one. */
+export function isReadOnlyFunction(name: string, schema?: string): boolean {
+  const isOfExtension = extensionNames.has(name) || prefixes.test(name)
+  if (schema !== undefined && schema !== 'pg_catalog') {
+    return extensionSchemas.has(schema) && isOfExtension
+  }
+  return builtInNames.has(name) || isOfExtension
 }

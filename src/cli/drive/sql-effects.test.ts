@@ -20,6 +20,7 @@ const reads = [
   'SELECT a::timestamp($1) FROM t',
   'SELECT st_distance(a, b), similarity(c, $1), public.uuid_generate_v4() FROM t',
   'SELECT set_config($1, $2, true)',
+  'SELECT pg_catalog.now(), pg_catalog.count(*)',
   'BEGIN',
   'START TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY',
   'COMMIT',
@@ -58,6 +59,9 @@ const writes: readonly (readonly [text: string, effect: string])[] = [
   ['SELECT * FROM a FOR KEY SHARE SKIP LOCKED', 'SELECT … FOR UPDATE or SHARE'],
   ['SELECT * INTO b FROM a', 'SELECT … INTO'],
   ['SELECT nextval($1)', 'calls nextval()'],
+  // Names of built-in functions, and not they.
+  ['SELECT audit.log($1)', 'calls audit.log()'],
+  ['SELECT 1 FROM a WHERE public.position($1) > 0', 'calls public.position()'],
   ['SELECT pg_catalog.setval($1, 1)', 'calls pg_catalog.setval()'],
   ['SELECT pg_try_advisory_lock($1)', 'calls pg_try_advisory_lock()'],
   ['SELECT pg_notify($1, $2)', 'calls pg_notify()'],

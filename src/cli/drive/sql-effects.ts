@@ -149,7 +149,7 @@ function effectOfNode(key: string, node: Node): Effect {
       (part) => part.String?.sval ?? '',
     )
     const name = parts.at(-1) ?? ''
-    if (!isReadOnlyFunction(name.toLowerCase())) return `calls ${parts.join('.')}()`
+    if (!isReadOnlyFunction(name.toLowerCase(), parts.at(-2))) return `calls ${parts.join('.')}()`
   }
   return key.endsWith('Stmt') && !readers.has(key) && key !== 'CopyStmt' ? wordsOf(key) : undefined
 }
