@@ -10,6 +10,8 @@ import { compareMeasurements, type Measurement, nameOf, turnsOf } from '../compa
 import { HastenError } from '../core/errors.ts'
 import { readRequestFile } from '../load/index.ts'
 import { isColoured, Progress } from '../report/index.ts'
+import { endingSignals } from './ending-signals.ts'
+import { goalOf } from './goal.ts'
 import { renderComparison } from './compare/report.ts'
 import { type LoadPlan, Sides } from './compare/sides.ts'
 import { defineOptions, type Values } from './options.ts'
@@ -117,8 +119,7 @@ export async function compareCommand(argv: string[]): Promise<number> {
   const requests = await readRequestFile(values.requests)
   const interrupt = new AbortController()
   const onSignal = () => interrupt.abort(new Error('interrupted'))
-  process.on('SIGINT', onSignal)
-  process.on('SIGTERM', onSignal)
+  for (const name of endingSignals) process.on(name, onSignal)
   const progress = new Progress()
   try {
     const sides = new Sides({
@@ -139,8 +140,7 @@ export async function compareCommand(argv: string[]): Promise<number> {
     )
   } finally {
     progress.clear()
-    process.off('SIGINT', onSignal)
-    process.off('SIGTERM', onSignal)
+    for (const name of endingSignals) process.off(name, onSignal)
   }
 }
 
@@ -229,16 +229,6 @@ function assertCommands(commands: readonly string[]): void {
     `hasten compare needs two to ${SIDES_MAX} commands after --, each in quotes, got ${commands.length}: ` +
       'hasten compare --requests traffic.jsonl -- "node before.js" "node after.js"',
   )
-}
-
-/** `p95=200`, `p99.9=1000`, `p95=200ms`. */
-function goalOf(text: string): { quantile: number; ms: number } | undefined {
-  const match = /^p(\d{1,2}(?:\.\d{1,3})?)\s*[=<]\s*(\d+(?:\.\d+)?)(ms|s)?$/i.exec(text.trim())
-  if (match === null) return undefined
-  const [, percentile = '', amount = '', unit = 'ms'] = match
-  const quantile = Number(percentile) / 100
-  const ms = Number(amount) * (unit.toLowerCase() === 's' ? 1000 : 1)
-  return quantile > 0 && ms > 0 ? { quantile, ms } : undefined
 }
 
 function overwhelmed(side: number, ratePerSecond: number): string {

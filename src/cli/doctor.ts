@@ -19,9 +19,11 @@ import {
 } from '../report/index.ts'
 import { type ConfiguredDatabase, remoteDatabaseOf } from './doctor/configured-database.ts'
 import { documentOf } from './doctor/document.ts'
-import { Examination, type Goal, requestsOf, type Traffic } from './doctor/examination.ts'
+import { Examination, requestsOf, type Traffic } from './doctor/examination.ts'
 import { type FailOn, failOn } from './doctor/fail-on.ts'
 import { discoverTraffic } from './drive/index.ts'
+import { endingSignals } from './ending-signals.ts'
+import { goalOf } from './goal.ts'
 import { defineOptions, type Values } from './options.ts'
 import { Target } from './target/index.ts'
 
@@ -132,9 +134,6 @@ const commandLine = defineOptions({
 
 type Options = Values<typeof options>
 
-/** A closed terminal ends the doctor, and the server has a session of its own: all three are heard. */
-const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
 /** Returns the exit code. */
 export async function doctorCommand(argv: readonly string[]): Promise<number> {
   const { values, command, isHelp } = commandLine.parse(argv)
@@ -186,8 +185,6 @@ async function examine(
   const progress = new Progress()
   progress.update('starting', command.join(' '))
   const target = await Target.start(command, { readyTimeoutMs: values.timeout * 1000, signal })
-  const killNow = () => target.killNow()
-  process.once('exit', killNow)
   try {
     const mode: LoadMode = values.watch ? 'watched' : given === undefined ? 'discovered' : 'given'
     const origin = originOf(target, values.port)
@@ -218,7 +215,6 @@ async function examine(
   } finally {
     progress.clear()
     await target.stop()
-    process.off('exit', killNow)
   }
 }
 
@@ -362,12 +358,6 @@ function headersOf(lines: readonly string[]): Record<string, string> {
     headers[name.toLowerCase()] = value
   }
   return headers
-}
-
-function goalOf(text: string): Goal | undefined {
-  const [, percent, ms] = /^p(\d{1,2}(?:\.\d+)?)=(\d+(?:\.\d+)?)(?:ms)?$/.exec(text) ?? []
-  if (percent === undefined || ms === undefined || Number(ms) <= 0) return undefined
-  return { quantile: Number(percent) / 100, ms: Number(ms) }
 }
 
 function version(): string {

@@ -299,3 +299,13 @@ test('the private folder is gone when the target is', async (t) => {
   assert.equal(while_.length, 1)
   assert.deepEqual(readdirSync(parent), ['deep'])
 })
+
+test('a command line that is too long leaves neither folder nor open socket', async () => {
+  const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('hasten-')).length
+  const before = folders()
+
+  const starting = Target.start([process.execPath, '-e', 'x'.repeat(4 * 2 ** 20)])
+
+  await assert.rejects(starting, { code: 'TARGET_NOT_FOUND', message: /the system said E2BIG/ })
+  assert.ok(folders() <= before)
+})

@@ -115,23 +115,25 @@ test('a server that crashes under the load is named, with the error', async () =
   await assertNobodyIsLeft()
 })
 
-test('Ctrl-C prints what was measured and leaves no process', async () => {
-  const run = compare(
-    ['--rate', '30', '--seconds', '1', '--warmup', '0', '--rounds', '50', '--json'],
-    ['node server.mjs delay=1', 'node server.mjs delay=2'],
-  )
+for (const signal of ['SIGINT', 'SIGHUP'] as const) {
+  test(`${signal} prints what was measured and leaves no process`, async () => {
+    const run = compare(
+      ['--rate', '30', '--seconds', '1', '--warmup', '0', '--rounds', '50', '--json'],
+      ['node server.mjs delay=1', 'node server.mjs delay=2'],
+    )
 
-  await run.said(/round 2 of 50/)
-  run.child.kill('SIGINT')
-  const { stdout, code } = await run.done
+    await run.said(/round 2 of 50/)
+    run.child.kill(signal)
+    const { stdout, code } = await run.done
 
-  assert.equal(code, 130)
-  const document = JSON.parse(stdout) as CompareDocument
-  assert.equal(document.load.rounds, 1)
-  assert.equal(document.verdict, 'cannot tell')
-  assert.match(document.notes[0] ?? '', /^Interrupted/)
-  await assertNobodyIsLeft()
-})
+    assert.equal(code, 130)
+    const document = JSON.parse(stdout) as CompareDocument
+    assert.equal(document.load.rounds, 1)
+    assert.equal(document.verdict, 'cannot tell')
+    assert.match(document.notes[0] ?? '', /^Interrupted/)
+    await assertNobodyIsLeft()
+  })
+}
 
 const wrong: readonly (readonly [args: string[], commands: string[], message: RegExp])[] = [
   [[], ['node a.js'], /two to 8 commands after --/],

@@ -181,8 +181,6 @@ export class Sides {
       exit = how
       gone.abort(new Error('the server ended'))
     })
-    const killNow = () => target.killNow()
-    process.once('exit', killNow)
     try {
       const origin = originOf(target)
       const running = { target, origin, signal: AbortSignal.any([signal, gone.signal]) }
@@ -194,7 +192,6 @@ export class Sides {
     } catch (error) {
       throw named(side, command, exit === undefined ? error : crashed(exit), signal)
     } finally {
-      process.off('exit', killNow)
       await target.stop()
     }
   }

@@ -5,7 +5,7 @@
  * too many for a database that is not ours to load. What the environment does not tell (a file that
  * the application reads) is seen at its first connection.
  */
-import { isLoopback } from '../../load/index.ts'
+import { isLocalDatabase } from '../local-database.ts'
 
 const urls = ['DATABASE_URL', 'POSTGRES_URL', 'PG_CONNECTION_STRING', 'DB_CONNECTION_URL']
 const hosts = ['PGHOST', 'POSTGRES_HOST']
@@ -19,11 +19,11 @@ export interface ConfiguredDatabase {
 export function remoteDatabaseOf(env: NodeJS.ProcessEnv): ConfiguredDatabase | undefined {
   for (const variable of urls) {
     const host = hostOf(env[variable] ?? '')
-    if (host !== undefined && !isLocal(host)) return { variable, host }
+    if (host !== undefined && !isLocalDatabase(host)) return { variable, host }
   }
   for (const variable of hosts) {
     const host = env[variable] ?? ''
-    if (!isLocal(host)) return { variable, host }
+    if (!isLocalDatabase(host)) return { variable, host }
   }
   return undefined
 }
@@ -35,9 +35,4 @@ function hostOf(url: string): string | undefined {
   } catch {
     return undefined
   }
-}
-
-/** No host means a Unix socket, and so does a path. */
-function isLocal(host: string): boolean {
-  return host === '' || host.startsWith('/') || isLoopback(host)
 }

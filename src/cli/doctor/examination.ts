@@ -26,6 +26,7 @@ import {
 } from '../../load/index.ts'
 import type { LoadMode, LoadSummary, NotDriven, Progress } from '../../report/index.ts'
 import type { Target } from '../target/index.ts'
+import type { Goal } from '../goal.ts'
 import { RouteNames } from './route-names.ts'
 
 export interface Traffic {
@@ -47,12 +48,6 @@ export interface ExaminationOptions {
   readonly isRemoteAllowed: boolean
   readonly signal: AbortSignal
   readonly progress: Progress
-}
-
-/** A latency goal as the command line gives it. */
-export interface Goal {
-  readonly quantile: number
-  readonly ms: number
 }
 
 /** Sending each route alone takes no longer than this altogether, whatever `solo` says. */
@@ -335,7 +330,17 @@ export class Examination {
       .map(([id]) => id)
     if (slow.length === 0) return
     this.#options.progress.update('asking the planner', `${slow.length} statements`)
-    this.#plans = await this.#target.explain(slow)
+    // A database that hangs is no reason to keep somebody who has pressed Ctrl-C.
+    const plans = this.#target.explain(slow)
+    this.#plans = await Promise.race([plans, this.#interrupted().then(() => [])])
+  }
+
+  #interrupted(): Promise<void> {
+    const { signal } = this.#options
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve(), { once: true })
+    })
   }
 
   #pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -31,10 +31,12 @@ import type {
   RequestFacts,
   StatementFacts,
 } from '../../core/facts.ts'
+import { isLocalDatabase } from '../local-database.ts'
 import { type AgentLink, type KnownDatabase, routesOf } from './agent-link.ts'
 import { AgentServer } from './agent-server.ts'
 import { findBlocks } from './block-finder.ts'
 import { bundledInto } from './bundle.ts'
+import { carries } from './carries.ts'
 import { readProfile } from './cpu-profile.ts'
 import { PrivateFolder } from './private-folder.ts'
 import { type Exit, type OutputStream, ProcessGroup } from './process-group.ts'
@@ -64,7 +66,7 @@ export interface Listening extends ListeningFacts {
 }
 
 export interface Database extends KnownDatabase {
-  /** On this machine, judged by its address: 127.0.0.0/8, ::1, localhost or a Unix socket. */
+  /** On this machine, judged by its address. */
   readonly isLoopback: boolean
 }
 
@@ -118,12 +120,20 @@ export class Target {
 
     const folder = new PrivateFolder()
     const server = new AgentServer(folder)
-    await server.open()
-    const group = new ProcessGroup(executable, args, {
-      cwd,
-      env: observedEnv(options.env ?? process.env, folder.socket),
-      onLine: options.onLine ?? (() => {}),
-    })
+    let group: ProcessGroup
+    try {
+      await server.open()
+      group = new ProcessGroup(executable, args, {
+        cwd,
+        env: observedEnv(options.env ?? process.env, folder.socket),
+        onLine: options.onLine ?? (() => {}),
+      })
+    } catch (error) {
+      // Some failures spawn throws at once, such as a command line that is too long.
+      server.close()
+      folder.remove()
+      throw notFound(command, cwd, error)
+    }
     const target = new Target(group, server, folder, graceMs, options.onLook)
     try {
       await group.spawned.catch((error: unknown) => {
@@ -188,7 +198,7 @@ export class Target {
   databases(): Database[] {
     const all = this.#server.known.flatMap((link) => [...link.databases.values()])
     return uniqueBy(all, ({ host, port, database }) => `${host}\0${port}\0${database}`).map(
-      (each) => ({ ...each, isLoopback: isLoopback(each.host) }),
+      (each) => ({ ...each, isLoopback: isLocalDatabase(each.host) }),
     )
   }
 
@@ -314,7 +324,8 @@ export class Target {
 
   /** Observed processes that may have left the group. A closed link's pid may be another's by now. */
   #strays(): number[] {
-    return this.#server.living.flatMap((link) => (link.hello ? [link.hello.pid] : []))
+    const told = this.#server.living.flatMap((link) => (link.hello ? [link.hello.pid] : []))
+    return told.filter((pid) => carries(pid, this.#folder.socket))
   }
 
   async #ready(
@@ -418,17 +429,6 @@ function assertFolder(cwd: string): void {
   // spawn reports a missing folder as ENOENT of the command, which sends the reader astray.
   if (statSync(cwd, { throwIfNoEntry: false })?.isDirectory() === true) return
   throw new HastenError('TARGET_NOT_FOUND', `the folder to start in does not exist: ${cwd}.`)
-}
-
-function isLoopback(host: string): boolean {
-  const name = host.toLowerCase().replace(/^\[|\]$/g, '')
-  return (
-    name === '' ||
-    name === 'localhost' ||
-    name.startsWith('/') ||
-    name === '::1' ||
-    /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/.test(name)
-  )
 }
 
 function isProfile(answer: unknown): answer is ProfileFacts {
