@@ -134,7 +134,7 @@ function isCandidate(call: SpanView, request: RequestView, situation: Situation)
   const shape = situation.statementOf(call)
   if (!shape.isRead || shape.isVolatile || shape.relations.length === 0) return false
   if (call.transaction !== undefined) return false
-  return !isFirstLookup(call, request, shape.relations)
+  return !isFirstLookup(call, request, situation)
 }
 
 /** Whoever may not go on is asked first; what follows must wait for the answer, whatever it sends. */
@@ -145,14 +145,23 @@ function isGuard(name: string): boolean {
 const principals =
   /(?:^|_|\.)(?:user|account|session|token|api_?key|credential|member|tenant|permission|role)s?(?:$|_)/i
 
-/** The first statement of a request, at most one row of somebody or something that may act. */
-function isFirstLookup(
-  call: SpanView,
-  request: RequestView,
-  relations: readonly string[],
-): boolean {
-  const first = request.queries.find(({ statement }) => statement !== undefined)
-  return first === call && (call.rows ?? 2) <= 1 && relations.some((each) => principals.test(each))
+/**
+ * Who asks: the first statement about somebody or something that may act, and at most one row of it.
+ * Before it stand single lookups at most (of the host, of settings), as a chain of middleware makes.
+ */
+function isFirstLookup(call: SpanView, request: RequestView, { statementOf }: Situation): boolean {
+  if (!isLookupOfPrincipal(call)) return false
+  for (const each of request.queries) {
+    if (each === call) return true
+    if (each.statement === undefined || statementOf(each).isControl) continue
+    if ((each.rows ?? 2) > 1 || isLookupOfPrincipal(each)) return false
+  }
+  return false
+
+  function isLookupOfPrincipal(each: SpanView): boolean {
+    const { relations } = statementOf(each)
+    return (each.rows ?? 2) <= 1 && relations.some((relation) => principals.test(relation))
+  }
 }
 
 function overlaps(a: SpanView, b: SpanView): boolean {

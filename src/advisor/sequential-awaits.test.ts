@@ -129,3 +129,24 @@ function dashboard(script: (request: RequestScript, id: string) => void) {
   })
   return app.observation()
 }
+
+test('whoever asks is looked up before the rest, also behind other single lookups', () => {
+  const findings = advise(
+    dashboard((request, i) => {
+      request.query('SELECT homepage FROM domains WHERE address = $1', {
+        ...{ ms: 18, rows: 0, sends: ['localhost'], brings: [] },
+      })
+      request.query('SELECT id, role FROM users WHERE apikey = $1', {
+        ...{ ms: 14, rows: 1, sends: ['key'], brings: ['ADMIN'] },
+      })
+      request.query('SELECT target FROM links WHERE uuid = $1', {
+        ...{ ms: 40, rows: 1, sends: [i], brings: ['https://example.com'] },
+      })
+    }),
+  )
+
+  assert.deepEqual(
+    findings.filter(({ kind }) => kind === 'sequential-awaits'),
+    [],
+  )
+})

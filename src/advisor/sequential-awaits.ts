@@ -8,9 +8,9 @@
  * shows.
  *
  * Only data are seen, not reasons: `if (!user.isActive) return` makes the next call depend on the
- * first. So the title says "could", and a first statement that looks up at most one user, session,
- * token and so on, or an outbound call to something like `/session`, is taken for a check that the
- * rest must wait for.
+ * first. So the title says "could", and the first statement that looks up at most one user, session,
+ * token and so on, with nothing but single lookups before it, or an outbound call to something like
+ * `/session`, is taken for a check that the rest must wait for.
  *
  * Not accused: writes and whatever stands in a transaction; statements on one client, which runs one
  * at a time (and no pool with more than one connection); loops over statements (n-plus-one); what was
