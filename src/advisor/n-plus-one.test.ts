@@ -70,6 +70,30 @@ test('is only possible where nobody compared the values', () => {
   assert.equal(finding?.confidence, 'possible')
 })
 
+test('a list of one key is judged by the requests whose values are known', () => {
+  const lazy =
+    'SELECT c.name FROM category c JOIN post_category p ON p.post_id IN ($1) AND p.category_id = c.id'
+  const app = (keys: (id: string) => string[]): ObservationBuilder =>
+    new ObservationBuilder().route(
+      'GET /feed',
+      (request, i) => {
+        const ids = Array.from({ length: 8 }, (_, k) => `post ${i} ${k}`)
+        request.query('SELECT id FROM post LIMIT $1', { sends: ['limit'], brings: ids })
+        for (const id of ids) request.query(lazy, { sends: keys(id) })
+      },
+      // As under load, where most requests are not hashed.
+      { solo: 3, load: 9, deep: 'solo' },
+    )
+
+  const [finding] = advise(app((id) => [id]).observation())
+
+  assert.equal(finding?.kind, 'n-plus-one')
+  assert.equal(finding.confidence, 'likely')
+  assert.ok(finding.evidence[0]?.includes('in 3 of 3 sampled requests'), finding.evidence[0])
+  // Chunks of a list.
+  assert.deepEqual(advise(app((id) => [id, `${id}, too`]).observation()), [])
+})
+
 test('is only possible where the ids came with the request', () => {
   const app = new ObservationBuilder()
   app.route('POST /prices', (request, i) => {

@@ -62,10 +62,20 @@ export function nPlusOne(situation: Situation, thresholds: NPlusOneThresholds): 
       }
     }
     return [...byStatement.values()].flatMap((seen) => {
-      if (seen.length < thresholds.minShare * requests.length) return []
-      return candidateOf(situation, route, seen)
+      const judged = judgedBy(requests, seen)
+      if (seen.length < thresholds.minShare * judged) return []
+      return candidateOf(situation, route, seen, judged)
     })
   })
+}
+
+/**
+ * How many requests can have such a run. `IN ($1)`, as object mappers ask for a single key, is told
+ * from a list only by its values: requests whose values were not hashed say neither yes nor no.
+ */
+function judgedBy(requests: readonly RequestView[], seen: readonly Seen[]): number {
+  const needsValues = seen.some(({ run }) => run.shape.hasList)
+  return needsValues ? requests.filter(({ facts }) => facts.deep).length : requests.length
 }
 
 /** Statements that a loop of the route repeats: no waterfall, and no duplicate beside it. */
@@ -77,7 +87,12 @@ export function loopStatements(request: RequestView, situation: Situation): Set<
   return new Set(loops.map(({ statement }) => statement))
 }
 
-function candidateOf(situation: Situation, route: RouteView, seen: readonly Seen[]): Candidate[] {
+function candidateOf(
+  situation: Situation,
+  route: RouteView,
+  seen: readonly Seen[],
+  judged: number,
+): Candidate[] {
   const deep = seen.filter(({ run }) => run.distinct !== undefined)
   // Where values are known in some requests, they decide; the others cannot speak against them.
   const deepRequests = route.requests.filter(({ facts }) => facts.deep)
@@ -96,7 +111,7 @@ function candidateOf(situation: Situation, route: RouteView, seen: readonly Seen
   const table = relations[0] ?? 'a table'
 
   const evidence = [
-    `${figure(calls)} times in one request (median), in ${seen.length} of ${route.requests.length} sampled requests: ${shape.text || 'statement of unknown text'}`,
+    `${figure(calls)} times in one request (median), in ${seen.length} of ${judged} sampled requests: ${shape.text || 'statement of unknown text'}`,
   ]
   if (source !== undefined) evidence.push(source.sentence(situation))
   if (provenance !== undefined) {

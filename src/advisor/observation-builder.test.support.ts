@@ -53,7 +53,8 @@ export interface RouteScript {
   readonly load?: number
   /** Requests that the totals under load speak of. */
   readonly total?: number
-  readonly deep?: boolean
+  /** Values are known: always, never, or in one of the phases. */
+  readonly deep?: boolean | PhaseName
 }
 
 export class ObservationBuilder {
@@ -82,7 +83,7 @@ export class ObservationBuilder {
       const requests = Array.from({ length: count }, (_, i) => {
         const request = new RequestScript(this)
         script(request, i, phase)
-        return request.facts(method, route, ++this.#id, deep)
+        return request.facts(method, route, ++this.#id, deep === true || deep === phase)
       })
       this.#phases[phase].requests.push(...requests)
       const weight = phase === 'solo' ? 1 : total / count
