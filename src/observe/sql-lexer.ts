@@ -33,12 +33,12 @@
 
 export interface StrippedSql {
   readonly text: string
-  /** In order; `VALUE` where a literal stood, `$n` as the user wrote it where a parameter stood. */
+  /** In order; a NUL character where a literal stood, `$n` as the user wrote it where a parameter stood. */
   readonly tokens: readonly string[]
 }
 
 /** A token that no text can contain. */
-export const VALUE = '\u0000'
+const VALUE = '\u0000'
 
 /** Characters looked at. A longer text is a bulk insert, whose beginning tells its shape. */
 const MAX_RAW = 256 * 1024
