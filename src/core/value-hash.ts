@@ -26,9 +26,15 @@ export function hashValue(value: unknown): number {
 }
 
 function textOf(value: unknown): string {
-  if (value instanceof Date) return value.toISOString()
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? '' : value.toISOString()
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
-  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
+  if (typeof value !== 'object' || value === null) return String(value)
+  try {
+    return JSON.stringify(value)
+  } catch {
+    // Circular, or holding a bigint: all of these are alike.
+    return ''
+  }
 }
 
 function saltOf(given: string | undefined): number {
