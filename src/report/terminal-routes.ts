@@ -1,8 +1,9 @@
 /**
  * The table of routes on a terminal.
  *
- * Where the terminal is wide enough, a line a route with a bar of where its time goes; else a
- * block of lines a route, so that nothing is cut off but very long names. Each part of a bar is a
+ * Where the terminal is wide enough, a line a route with a bar of where its time goes; else, and
+ * where names cut to fit would look alike, a block of lines a route, so that nothing is cut off but
+ * very long names. Each part of a bar is a
  * letter on a colour: without colours, or for who cannot tell them apart, the letters remain.
  */
 import { type RouteReport, type Shares, shareNames } from './document.ts'
@@ -62,10 +63,15 @@ export function routeLines(routes: readonly RouteReport[], width: number, paint:
   const nameWidth = Math.min(longest, room)
   const barWidth = Math.min(BAR_MAX, BAR_MIN + room - nameWidth)
   const lines =
-    room >= Math.min(longest, NAME_MIN)
+    room >= Math.min(longest, NAME_MIN) && areTold(names, nameWidth)
       ? tableOf(routes, names, cells, widths, { nameWidth, barWidth }, paint)
       : blocksOf(routes, names, cells, width, paint)
   return [...lines, '', ...legendOf(routes, width, paint)]
+}
+
+/** Cut to `cells`, are the names still as many? Routes of one API differ in their ends. */
+function areTold(names: readonly string[], cells: number): boolean {
+  return new Set(names.map((name) => clip(name, cells))).size === new Set(names).size
 }
 
 function tableOf(

@@ -103,6 +103,18 @@ test('the parts of a bar add up, however small they are', () => {
   )
 })
 
+test('names that would look alike once they are cut are written in full', () => {
+  const names = ['', '/:objectId', '/:objectId/history'].map(
+    (end) => `/api/v1/organisations/:organisation/collections/:collection${end}`,
+  )
+  const document = sampleDocument({
+    routes: names.map((name) => route('GET', name, 1, 1, 1, 1, { db: 1 })),
+  })
+  const lines = renderTerminal(document, { color: false, width: 100 }).split('\n')
+
+  for (const name of names) assert.ok(lines.includes(`  GET ${name}`), name)
+})
+
 test('a crash, an interruption and an app in one file are told at the top', () => {
   const text = renderTerminal(
     sampleDocument({
