@@ -73,7 +73,7 @@ export interface CrashFacts {
 /** What one process counted since the last `begin`. */
 export interface ProcessTotals {
   readonly seconds: number
-  /** What `timing.snapshot()` gave; `Timing.merge` takes it. */
+  /** What `snapshot` of the exporters gave; `merge` takes it. */
   readonly snapshot: unknown
   readonly requests: readonly RequestFacts[]
   readonly pools: readonly PoolFacts[]

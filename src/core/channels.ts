@@ -10,6 +10,7 @@
  * once as a process warning (`HastenWarning`), and the application does not notice.
  */
 import { type Channel, channel, type ChannelListener } from 'node:diagnostics_channel'
+import { inspect } from 'node:util'
 
 const guarded = Symbol.for('hasten.channel.guarded')
 
@@ -22,26 +23,22 @@ function withGuardedSubscribers(target: Channel & { [guarded]?: true }): Channel
   // Two copies of the package share Node's channel: one guard is enough.
   if (target[guarded]) return target
   const guards = new WeakMap<ChannelListener, ChannelListener>()
-  const ours = new WeakSet<ChannelListener>()
   // Own properties: `diagnostics_channel.subscribe(name, fn)` comes through them as well.
-  Object.defineProperties(target, {
-    [guarded]: { value: true },
-    subscribe: {
-      value(this: Channel, listener: ChannelListener) {
-        let guard = ours.has(listener) ? listener : guards.get(listener)
-        if (guard === undefined) guards.set(listener, (guard = guardOf(listener)))
-        ours.add(guard)
+  return Object.assign(target, {
+    [guarded]: true as const,
+    subscribe(this: Channel, listener: ChannelListener) {
+      let guard = guards.get(listener)
+      if (!guard) {
+        guard = guardOf(listener)
         // A channel changes its prototype with the first subscriber, and calls itself again.
-        return prototypeOf(this).subscribe.call(this, guard)
-      },
+        guards.set(listener, guard).set(guard, guard)
+      }
+      prototypeOf(this).subscribe.call(this, guard)
     },
-    unsubscribe: {
-      value(this: Channel, listener: ChannelListener) {
-        return prototypeOf(this).unsubscribe.call(this, guards.get(listener) ?? listener)
-      },
+    unsubscribe(this: Channel, listener: ChannelListener) {
+      return prototypeOf(this).unsubscribe.call(this, guards.get(listener) ?? listener)
     },
   })
-  return target
 }
 
 function prototypeOf(target: Channel): Channel {
@@ -56,12 +53,9 @@ function guardOf(listener: ChannelListener): ChannelListener {
     } catch (error) {
       if (hasWarned) return
       hasWarned = true
-      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
       process.emitWarning(
-        `a subscriber of ${String(name)} threw, and goes on being called: ${reason}`,
-        {
-          type: 'HastenWarning',
-        },
+        `a subscriber of ${String(name)} threw, and goes on being called: ${inspect(error)}`,
+        'HastenWarning',
       )
     }
   }

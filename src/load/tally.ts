@@ -2,6 +2,7 @@
  * Tally: counts of a load, by route. It lives in the generator's thread; `totals()` crosses to the
  * other one as plain JSON, and `resultOf` makes a `LoadResult` of it there.
  */
+import { readHistogram, writeHistogram } from '../core/histogram-json.ts'
 import { type HistogramJson, LatencyHistogram } from '../core/histogram.ts'
 import {
   type LoadErrorKind,
@@ -90,10 +91,10 @@ export class Tally {
       completed: this.completed,
       responseBytes: this.responseBytes,
       errorKinds: this.#errorKinds,
-      late: this.late.toJSON(),
+      late: writeHistogram(this.late),
       routes: [...this.#routes.values()].map((route) => ({
         ...route,
-        latency: route.latency.toJSON(),
+        latency: writeHistogram(route.latency),
       })),
     }
   }
@@ -123,11 +124,11 @@ export class Tally {
 export function resultOf(totals: TallyTotals): LoadResult {
   const latency = new LatencyHistogram()
   const routes: RouteLoad[] = totals.routes.map((route) => {
-    const own = LatencyHistogram.fromJSON(route.latency)
+    const own = readHistogram(route.latency)
     latency.merge(own)
     return { ...route, latency: own }
   })
-  const late = LatencyHistogram.fromJSON(totals.late)
+  const late = readHistogram(totals.late)
   const requests = routes.reduce((sum, route) => sum + route.requests, 0)
   return {
     seconds: totals.seconds,

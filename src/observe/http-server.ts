@@ -32,6 +32,7 @@ import { subscribe } from 'node:diagnostics_channel'
 import http from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
+import { serverTiming } from '../exporters/index.ts'
 import { type Timeline, timing } from '../timing/index.ts'
 import { nameRequest } from './frameworks.ts'
 import { hookFailed } from './guard.ts'
@@ -209,7 +210,7 @@ function addServerTiming(prototype: http.ServerResponse): void {
     try {
       const timeline = this[timelineOf]
       if (timeline !== undefined && !this.headersSent) {
-        this.appendHeader('Server-Timing', timing.serverTiming(timeline))
+        this.appendHeader('Server-Timing', serverTiming(timeline))
       }
     } catch (error) {
       hookFailed(error)

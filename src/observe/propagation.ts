@@ -5,7 +5,8 @@
  * traces, no header is added to anybody's call. A header that is there already (OpenTelemetry's, the
  * application's own) stays. `HASTEN_PROPAGATE=0` switches it off.
  */
-import { type Timeline, timing } from '../timing/index.ts'
+import { traceparent } from '../exporters/index.ts'
+import type { Timeline } from '../timing/index.ts'
 
 const isOn = process.env['HASTEN_PROPAGATE'] !== '0'
 
@@ -14,5 +15,5 @@ export function propagate(
   isSet: () => boolean,
   set: (value: string) => void,
 ): void {
-  if (isOn && timeline.traceId !== undefined && !isSet()) set(timing.traceparent(timeline))
+  if (isOn && timeline.traceId !== undefined && !isSet()) set(traceparent(timeline))
 }

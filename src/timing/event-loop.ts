@@ -20,8 +20,7 @@ export class EventLoop {
   #since: EventLoopUtilization = performance.eventLoopUtilization()
 
   start(): void {
-    if (this.#delay !== undefined) return
-    this.#delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
+    this.#delay ??= monitorEventLoopDelay({ resolution: RESOLUTION_MS })
     this.#delay.enable()
   }
 
@@ -38,10 +37,8 @@ export class EventLoop {
 
   /** Delay that a share `q` (0 to 1) of all samples did not exceed; 0 before the first. */
   delayMs(q: number): number {
-    const delay = this.#delay
-    if (delay === undefined || delay.max <= 0) return 0
-    // Node records the time from one sample to the next, in nanoseconds.
-    const nanos = q === 1 ? delay.max : delay.percentile(q * 100)
+    // Node records the time from one sample to the next, in nanoseconds; 0 where there is none.
+    const nanos = this.#delay?.percentile(q * 100) ?? 0
     return Math.max(0, nanos / 1e6 - RESOLUTION_MS)
   }
 

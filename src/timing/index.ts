@@ -1,5 +1,5 @@
 /**
- * Timing: a request's timeline, per-route totals, exporters.
+ * Timing: a request's timeline, per-route totals.
  *
  * `timing` is the process's own. It is one even where the package is loaded twice (two versions in one
  * tree, or once by `--import` and once by the application), since a request has one timeline.
@@ -15,10 +15,4 @@ export { Span } from './span.ts'
 export { type Scope, SpanScope, Timeline } from './timeline.ts'
 export { Timing }
 export type { TimingOptions } from './timing-options.ts'
-export type { RouteSnapshot, TimingSnapshot } from './snapshot.ts'
-export {
-  continueTrace,
-  formatTraceparent,
-  parseTraceparent,
-  type TraceContext,
-} from './traceparent.ts'
+export { parseTraceparent, type TraceContext } from './traceparent.ts'

@@ -45,7 +45,12 @@ export class RequestStore implements Keeper {
     ofRoute.offer(timeline, durationMs)
     this.#overall.offer(timeline, durationMs)
     const { maxKeptBytes } = this.#settings
-    if (this.#bytes > maxKeptBytes) this.#shrinkTo(maxKeptBytes * 0.9)
+    if (this.#bytes <= maxKeptBytes) return
+    while (this.#bytes > maxKeptBytes * 0.9) {
+      let heaviest = this.#overall
+      for (const list of this.#lists) if (list.bytes > heaviest.bytes) heaviest = list
+      if (!heaviest.shrink()) return
+    }
   }
 
   /** Slowest first; those of every route are among them. */
@@ -71,26 +76,18 @@ export class RequestStore implements Keeper {
   release(timeline: Timeline): void {
     if (--timeline.keepers === 0) this.#bytes -= timeline.keptBytes
   }
-
-  #shrinkTo(bytes: number): void {
-    while (this.#bytes > bytes) {
-      let heaviest = this.#overall
-      for (const list of this.#lists) if (list.bytes > heaviest.bytes) heaviest = list
-      if (!heaviest.shrink()) return
-    }
-  }
 }
 
 function bytesOf(timeline: Timeline): number {
-  let bytes = TIMELINE_BYTES + lengthOf(timeline.inputs) * HASH_BYTES
+  let bytes = TIMELINE_BYTES + bytesOfHashes(timeline.inputs)
   for (const { name, inputs, outputs } of timeline.spans) {
     // Names of hooks are shared; a long one is probably not.
     bytes += SPAN_BYTES + (name.length > 64 ? name.length * 2 : 0)
-    bytes += (lengthOf(inputs) + lengthOf(outputs)) * HASH_BYTES
+    bytes += bytesOfHashes(inputs) + bytesOfHashes(outputs)
   }
   return bytes
 }
 
-function lengthOf(list: readonly number[] | undefined): number {
-  return list?.length ?? 0
+function bytesOfHashes(hashes: readonly number[] = []): number {
+  return hashes.length * HASH_BYTES
 }

@@ -15,6 +15,7 @@
 import { foldPath } from '../core/fold-path.ts'
 import type { RequestStore } from './request-store.ts'
 import { RouteTotals } from './route-totals.ts'
+import { LATE, REQUESTS } from './totals.ts'
 
 const OTHER_ROUTE = '(other)'
 const MAX_PATHS = 1000
@@ -34,36 +35,39 @@ export class RouteTable {
     this.#store = store
   }
 
-  get all(): readonly RouteTotals[] {
-    return this.#all
+  /** Those that have counted something. */
+  get used(): RouteTotals[] {
+    return this.#all.filter(({ figures }) => figures[REQUESTS] !== 0 || figures[LATE] !== 0)
   }
 
   /** Shared by all routes above the limit. */
-  get other(): RouteTotals {
+  get #shared(): RouteTotals {
     return (this.#other ??= this.#create('*', OTHER_ROUTE))
   }
 
   ofPath(method: string, path: string): RouteTotals {
     const known = this.#paths.get(path)
-    if (known !== undefined)
-      return known.method === method ? known : this.ofRoute(method, known.route)
+    if (known) return known.method === method ? known : this.ofRoute(method, known.route)
     const route = foldPath(path)
     const totals = this.ofRoute(method, route)
-    if (route === path && path.length <= MAX_PATH && totals !== this.#other) this.#remember(totals)
+    if (route === path && path.length <= MAX_PATH && totals !== this.#other) {
+      if (this.#paths.size >= MAX_PATHS) this.#paths.clear()
+      this.#paths.set(totals.route, totals)
+    }
     return totals
   }
 
   ofRoute(method: string, route: string): RouteTotals {
-    if (route === OTHER_ROUTE) return this.other
+    if (route === OTHER_ROUTE) return this.#shared
     let totals = this.#byRoute.get(route)
-    while (totals !== undefined && totals.method !== method) totals = totals.next
+    while (totals && totals.method !== method) totals = totals.next
     return totals ?? this.#add(method, route)
   }
 
   #add(method: string, route: string): RouteTotals {
     if (route.length > MAX_NAME) return this.ofRoute(method, route.slice(0, MAX_NAME))
-    if (this.#all.length - (this.#other === undefined ? 0 : 1) >= this.#maxRoutes) {
-      return this.other
+    if (this.#all.length - (this.#other ? 1 : 0) >= this.#maxRoutes) {
+      return this.#shared
     }
     const totals = this.#create(method, copyOf(route))
     totals.next = this.#byRoute.get(totals.route)
@@ -76,15 +80,8 @@ export class RouteTable {
     this.#all.push(totals)
     return totals
   }
-
-  #remember(totals: RouteTotals): void {
-    if (this.#paths.size >= MAX_PATHS) this.#paths.clear()
-    this.#paths.set(totals.route, totals)
-  }
 }
 
 function copyOf(text: string): string {
-  const copy = Buffer.from(text, 'utf8').toString('utf8')
-  // Half of a surrogate pair does not survive UTF-8, and the copy must be found by the original.
-  return copy === text ? copy : Buffer.from(text, 'utf16le').toString('utf16le')
+  return JSON.parse(JSON.stringify(text)) as string
 }

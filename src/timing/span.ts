@@ -73,7 +73,7 @@ export class Span {
 
   /** Only the first call counts. `error` is what it failed with; anything but `undefined` is a failure. */
   end(error?: unknown): void {
-    if (!Number.isNaN(this.endMs)) return
+    if (!this.isOpen) return
     if (error !== undefined) this.error = errorNameOf(error)
     const now = this.#owner.now()
     this.endMs = now > this.startMs ? now : this.startMs
@@ -85,7 +85,7 @@ function errorNameOf(error: unknown): string {
   try {
     const { code, name } = error as { code?: unknown; name?: unknown }
     for (const text of [code, name]) {
-      if (typeof text === 'string' && text !== '') return text.slice(0, MAX_ERROR)
+      if (text && typeof text === 'string') return text.slice(0, MAX_ERROR)
     }
   } catch {
     // null, or a getter that throws: whatever it was, it was an error.

@@ -59,6 +59,8 @@ export interface TimelineHost {
 
 const NO_SPANS: Span[] = []
 const MAX_NAME = 200
+/** Longer than any that is valid in this version; room for a later one. */
+const MAX_TRACEPARENT = 256
 const ABORTED_WORK_MS = 60_000
 
 export class Timeline implements Scope, SpanOwner {
@@ -93,7 +95,7 @@ export class Timeline implements Scope, SpanOwner {
   /** @internal */
   keptBytes = 0
   /** Event loop's active time at the start, -1 where it was not asked for. @internal */
-  loopActiveAtStart = -1
+  loopStartMs = -1
   /** Whether a span of one's own was opened, so that a parent has to be looked for. @internal */
   isScoped = false
   /** Ended spans that are not kept, until the route is known. @internal */
@@ -102,8 +104,8 @@ export class Timeline implements Scope, SpanOwner {
   outgoing: TraceContext | undefined
 
   readonly #host: TimelineHost
-  #traceparent: string | undefined
-  #incoming: TraceContext | undefined
+  /** As it came, until somebody asks for it. */
+  #traceparent: string | TraceContext | undefined
 
   constructor(
     host: TimelineHost,
@@ -120,7 +122,9 @@ export class Timeline implements Scope, SpanOwner {
     this.path = path
     this.startMs = startMs
     this.concurrency = concurrency
-    this.#traceparent = traceparent
+    if (traceparent !== undefined && traceparent.length <= MAX_TRACEPARENT) {
+      this.#traceparent = traceparent
+    }
   }
 
   get timeline(): Timeline {
@@ -139,11 +143,9 @@ export class Timeline implements Scope, SpanOwner {
 
   /** What the caller sent in `traceparent`, where it is valid. */
   get incoming(): TraceContext | undefined {
-    if (this.#traceparent !== undefined) {
-      this.#incoming = parseTraceparent(this.#traceparent)
-      this.#traceparent = undefined
-    }
-    return this.#incoming
+    let context = this.#traceparent
+    if (typeof context === 'string') this.#traceparent = context = parseTraceparent(context)
+    return context
   }
 
   get traceId(): string | undefined {
@@ -188,25 +190,17 @@ export class Timeline implements Scope, SpanOwner {
 
   /** @internal */
   spanEnded(span: Span): void {
-    if (this.totals !== undefined) this.totals.addLate(span)
+    if (this.totals) this.totals.addLate(span)
     // Kept spans are added by `finish`, when the route is known.
     else if (!span.isKept) (this.overflow ??= new Totals()).add(span)
   }
 
   toFacts(): RequestFacts {
-    const { id, method, status, aborted, startedAt, durationMs, concurrency, deep } = this
     return {
-      ...{
-        id,
-        pid: process.pid,
-        method,
-        route: this.route ?? foldPath(this.path),
-        status,
-        aborted,
-      },
-      ...{ startedAt, durationMs, concurrency, deep, ...known(this, requestFields) },
+      pid: process.pid,
+      ...(known(this, requestFields) as Omit<RequestFacts, 'pid' | 'route' | 'spans'>),
+      route: this.route ?? foldPath(this.path),
       spans: this.#spanFacts(),
-      droppedSpans: this.droppedSpans,
     }
   }
 
@@ -216,16 +210,14 @@ export class Timeline implements Scope, SpanOwner {
     return spans.map((span) => {
       // A parent that was dropped hands its children to the one that encloses it.
       let { parent } = span
-      while (parent !== undefined && !indexOf.has(parent)) parent = parent.parent
-      const { kind, name } = span
+      while (parent && !indexOf.has(parent)) parent = parent.parent
       const isOpen = span.isOpen || span.endMs > endMs
       return {
-        kind,
-        name: name.slice(0, MAX_NAME),
+        ...(known(span, spanFields) as Pick<Span, 'kind'>),
+        name: span.name.slice(0, MAX_NAME),
         startMs: span.startMs - startMs,
         durationMs: isOpen ? -1 : span.endMs - span.startMs,
-        ...(parent !== undefined && { parent: indexOf.get(parent) as number }),
-        ...known(span, spanFields),
+        ...(parent && { parent: indexOf.get(parent) as number }),
       }
     })
   }
@@ -248,13 +240,16 @@ export class SpanScope implements Scope {
 
 /** Work may outlive the span that began it; then it belongs to the next one out that is still open. */
 function openOf(span: Span | undefined): Span | undefined {
-  while (span !== undefined && !span.isOpen) span = span.parent
+  while (span && !span.isOpen) span = span.parent
   return span
 }
 
-const requestFields = ['traceId', 'responseBytes', 'loopActiveMs', 'inputs'] as const
+const requestFields = [
+  ...(['id', 'method', 'status', 'aborted', 'startedAt', 'durationMs', 'concurrency'] as const),
+  ...(['deep', 'droppedSpans', 'traceId', 'responseBytes', 'loopActiveMs', 'inputs'] as const),
+] as const
 const spanFields = [
-  ...(['error', 'statement', 'rows', 'bytes', 'connection', 'transaction'] as const),
+  ...(['kind', 'error', 'statement', 'rows', 'bytes', 'connection', 'transaction'] as const),
   ...(['method', 'host', 'status', 'hit', 'inputs', 'outputs'] as const),
 ]
 

@@ -35,11 +35,6 @@ export interface TimingOptions {
    */
   readonly maxKeptBytes?: number | undefined
   /**
-   * Whether `serverTiming` gives a header.
-   * @default true where the environment has HASTEN_SERVER_TIMING=1
-   */
-  readonly serverTiming?: boolean | undefined
-  /**
    * Reads the event loop's active time at the start and end of each request (`loopActiveMs`).
    * Costs half a microsecond.
    * @default false
@@ -63,20 +58,17 @@ export type TimingSettings = {
   readonly [Name in keyof TimingOptions]-?: Exclude<TimingOptions[Name], undefined>
 }
 
-export function defaultSettings(): TimingSettings {
-  return {
-    maxRoutes: 1000,
-    maxSpans: 1000,
-    slowest: 50,
-    slowestPerRoute: 3,
-    samplePerRoute: 5,
-    maxKeptBytes: 8 * 2 ** 20,
-    serverTiming: process.env['HASTEN_SERVER_TIMING'] === '1',
-    detail: false,
-    deepEvery: 0,
-    clock: monotonic,
-    random: Math.random,
-  }
+export const defaults: TimingSettings = {
+  maxRoutes: 1000,
+  maxSpans: 1000,
+  slowest: 50,
+  slowestPerRoute: 3,
+  samplePerRoute: 5,
+  maxKeptBytes: 8_388_608,
+  detail: false,
+  deepEvery: 0,
+  clock: monotonic,
+  random: Math.random,
 }
 
 /** `options` over `settings`; `undefined` leaves what was. */

@@ -3,7 +3,6 @@ import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import fc from 'fast-check'
 import { type Scope, Timing, type TimingOptions, timing as ofProcess } from './index.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -150,7 +149,7 @@ test('a span that ends after the request is in the totals, and has no duration i
   span.end()
 
   assert.deepEqual([timing.routes()[0]?.queries, timing.routes()[0]?.dbMs], [1, 10])
-  assert.match(timing.prometheus(), /^hasten_late_spans_total\{.*\} 1$/m)
+  assert.equal(timing.table.used[0]?.named().late, 1)
   assert.equal(timing.slowest()[0]?.spans[0]?.durationMs, -1)
   assert.equal(timing.slowest()[0]?.durationMs, 1)
 })
@@ -377,67 +376,6 @@ test('with detail on, a request knows how long the event loop was busy', async (
   assert.equal(begun.loopActiveMs, undefined)
 })
 
-test('merged snapshots are what one process would have counted', () => {
-  const step = fc.record({
-    path: fc.constantFrom('/a', '/b', '/users/7', '/users/8'),
-    method: fc.constantFrom('GET', 'POST'),
-    status: fc.constantFrom(200, 404, 500),
-    ms: fc.integer({ min: 0, max: 5000 }),
-    statement: fc.constantFrom('s1', 's2', 's3'),
-    process: fc.integer({ min: 0, max: 2 }),
-  })
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const one = fakeTiming()
-      const many = [fakeTiming(), fakeTiming(), fakeTiming()]
-      for (const { path, method, status, ms, statement, process } of steps) {
-        for (const { timing, clock } of [one, many[process] ?? assert.fail()]) {
-          const timeline = timing.begin(method, path)
-          const span = timeline.open('query', 'q')
-          Object.assign(span, { statement, rows: ms, bytes: ms * 2 })
-          clock.advance(ms)
-          span.end(status === 500 ? new Error('gone') : undefined)
-          timing.background('query', ms)
-          timing.finish(timeline, status, false)
-        }
-      }
-      const sum = new Timing()
-      for (const { timing } of many) sum.merge(JSON.parse(JSON.stringify(timing.snapshot())))
-
-      assert.deepEqual(sorted(sum), sorted(one.timing))
-      assert.deepEqual(sum.process().background, one.timing.process().background)
-    }),
-  )
-})
-
-test('the shared line of one process lands in the shared line of the sum', () => {
-  const small = new Timing({ maxRoutes: 1 })
-  for (const path of ['/a', '/b', '/c']) small.finish(small.begin('GET', path), 200, false)
-  const sum = new Timing()
-  sum.merge(small.snapshot())
-  const counts = sum.routes().map(({ route, requests }) => `${route} ${requests}`)
-  assert.deepEqual(counts.sort(), ['(other) 2', '/a 1'])
-})
-
-for (const [what, change] of [
-  ['nothing', null],
-  ['text', 'x'],
-  ['another version', { version: 99 }],
-  ['routes that are no list', { routes: {} }],
-  ['figures that are none', { background: ['many'] }],
-  ['half of a route', { routes: [{ method: 'GET', route: '/' }] }],
-  ['a route that is none', { routes: [null] }],
-] as const) {
-  test(`merge refuses ${what}, and nothing has been added`, () => {
-    const timing = new Timing()
-    request(timing, {})
-    const good = timing.snapshot()
-    const bad = typeof change === 'object' && change !== null ? { ...good, ...change } : change
-    assert.throws(() => timing.merge(bad), { code: 'SNAPSHOT_INVALID' })
-    assert.equal(timing.routes()[0]?.requests, 1)
-  })
-}
-
 test('reset forgets totals and requests; one under way is counted when it ends', () => {
   const { timing } = fakeTiming()
   request(timing, {})
@@ -504,7 +442,7 @@ for (const options of [
   { maxRoutes: 0 },
   { maxSpans: 1.5 },
   { deepEvery: -1 },
-  { serverTiming: 'yes' },
+  { detail: 'yes' },
   { clock: {} },
   { random: 7 },
   { maxRoute: 5 },
@@ -576,14 +514,4 @@ function tree(timing: Timing): string[] {
     return span.parent === undefined ? span.name : `${pathOf(span.parent)} > ${span.name}`
   }
   return spans.map((_, index) => pathOf(index))
-}
-
-function sorted(timing: Timing): unknown[] {
-  return timing
-    .routes()
-    .map((route) => ({
-      ...route,
-      statements: route.statements.toSorted((a, b) => a.statement.localeCompare(b.statement)),
-    }))
-    .sort((a, b) => `${a.route} ${a.method}`.localeCompare(`${b.route} ${b.method}`))
 }

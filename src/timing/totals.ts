@@ -12,7 +12,7 @@
 import type { StatementUse } from '../core/facts.ts'
 import type { Span } from './span.ts'
 
-export const figureNames = [
+const figureNames = [
   'requests',
   'errors',
   'queries',
@@ -97,16 +97,13 @@ export class Totals {
   #useOf(statement: string): number[] {
     const uses = (this.#uses ??= new Map())
     let use = uses.get(statement)
-    if (use !== undefined) return use
+    if (use) return use
     if (uses.size >= MAX_STATEMENTS && statement !== OTHER) return this.#useOf(OTHER)
     use = useNames.map(() => 0)
     uses.set(statement, use)
     return use
   }
 }
-
-/** How many figures the row of a statement has. */
-export const useLength: number = useNames.length
 
 function addUp(sums: number[], values: readonly number[]): void {
   for (let i = 0; i < sums.length; i++) (sums[i] as number) += values[i] as number

@@ -1,5 +1,5 @@
 /**
- * traceparent: the header by which services tell that their work belongs together.
+ * traceparent: the header by which services tell that their work belongs together, as it comes in.
  *
  *   00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
  *   version  trace id                   caller's span id  flags
@@ -10,7 +10,6 @@
  *
  * [1] https://www.w3.org/TR/trace-context-2/
  */
-import { randomBytes } from 'node:crypto'
 
 export interface TraceContext {
   /** 32 lower-case hex digits. */
@@ -20,48 +19,16 @@ export interface TraceContext {
   readonly flags: number
 }
 
-const SAMPLED = 0x01
-/** Level 2: at least the last 7 bytes of the trace id were drawn by lot. */
-const RANDOM = 0x02
-const KNOWN_FLAGS = SAMPLED | RANDOM
+/** "Sampled", and of level 2 "random": at least the last 7 bytes of the trace id were drawn by lot. */
+const KNOWN_FLAGS = 0x03
 
-const FIELDS = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-|$)/
-const LENGTH = 55
+/** Of version 00 there are 53 characters behind the version. */
+const FIELDS =
+  /^(?:00(?=.{53}$)|(?!00|ff)[\da-f]{2})-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})(?![^-])/
 
 /** `undefined` where the header is to be ignored. */
 export function parseTraceparent(header: string): TraceContext | undefined {
-  const value = header.trim()
-  const fields = FIELDS.exec(value)
-  if (fields === null) return undefined
-  const [, version, traceId, spanId, flags] = fields as unknown as string[]
-  if (version === 'ff' || isZero(traceId as string) || isZero(spanId as string)) return undefined
-  if (version === '00' && value.length !== LENGTH) return undefined
-  return {
-    traceId: traceId as string,
-    spanId: spanId as string,
-    flags: Number.parseInt(flags as string, 16) & KNOWN_FLAGS,
-  }
-}
-
-export function formatTraceparent({ traceId, spanId, flags }: TraceContext): string {
-  return `00-${traceId}-${spanId}-${(flags & KNOWN_FLAGS).toString(16).padStart(2, '0')}`
-}
-
-/** What a request sends on: the caller's trace, or a new one, and a span id of its own. */
-export function continueTrace(incoming: TraceContext | undefined): TraceContext {
-  const spanId = randomId(8)
-  if (incoming !== undefined) return { ...incoming, spanId }
-  // "Sampled" says that a record was made, and it was.
-  return { traceId: randomId(16), spanId, flags: SAMPLED | RANDOM }
-}
-
-function randomId(bytes: number): string {
-  for (;;) {
-    const id = randomBytes(bytes).toString('hex')
-    if (!isZero(id)) return id
-  }
-}
-
-function isZero(hex: string): boolean {
-  return /^0+$/.test(hex)
+  const [, traceId, spanId, flags] = FIELDS.exec(header.trim()) ?? []
+  if (traceId === undefined) return undefined
+  return { traceId, spanId: spanId as string, flags: Number(`0x${flags}`) & KNOWN_FLAGS }
 }

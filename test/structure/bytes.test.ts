@@ -10,6 +10,7 @@ import { root } from './sources.ts'
 const limits: Record<string, number> = {
   '.': 20_000,
   './timing': 15_000,
+  './exporters': 7_000,
   './observe': 75_000,
   './advisor': 90_000,
 }

@@ -4,7 +4,17 @@ import { test } from 'node:test'
 import { folderOf, type Source, sources } from './sources.ts'
 
 const parts = ['timing', 'batch', 'limiter', 'predictor', 'edge', 'pool', 'cache', 'stream']
-const all = [...parts, 'regions', 'observe', 'advisor', 'load', 'report', 'compare', 'core']
+const all = [
+  ...parts,
+  'exporters',
+  'regions',
+  'observe',
+  'advisor',
+  'load',
+  'report',
+  'compare',
+  'core',
+]
 
 /** Below whom a folder stands. Nobody imports `cli` and `dashboard`. */
 const mayImport: Record<string, readonly string[]> = {
@@ -18,7 +28,8 @@ const mayImport: Record<string, readonly string[]> = {
   cache: ['batch', 'core'],
   stream: ['pool', 'core'],
   regions: ['pool', 'core'],
-  observe: ['timing', 'core'],
+  exporters: ['timing', 'core'],
+  observe: ['exporters', 'timing', 'core'],
   advisor: ['core'],
   load: ['core'],
   report: ['core'],
@@ -30,7 +41,16 @@ const mayImport: Record<string, readonly string[]> = {
 }
 
 /** An application that imports these loads nothing else. */
-const withoutPackages = ['core', 'timing', 'batch', 'limiter', 'predictor', 'advisor', 'index.ts']
+const withoutPackages = [
+  'core',
+  'timing',
+  'exporters',
+  'batch',
+  'limiter',
+  'predictor',
+  'advisor',
+  'index.ts',
+]
 
 test('imports go downward only', () => {
   const wrong = crossings().filter(

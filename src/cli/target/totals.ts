@@ -8,6 +8,7 @@
 import type { ProcessTotals } from '../../core/agent-wire.ts'
 import { isHastenError } from '../../core/errors.ts'
 import type { Phase, ProcessFacts, RequestFacts } from '../../core/facts.ts'
+import { merge } from '../../exporters/index.ts'
 import { Timing } from '../../timing/index.ts'
 
 export interface MergedTotals extends Omit<Phase, 'seconds'> {
@@ -33,7 +34,7 @@ export function mergeTotals(all: readonly ProcessTotals[]): MergedTotals {
 
 function isMerged(timing: Timing, snapshot: unknown): boolean {
   try {
-    timing.merge(snapshot)
+    merge(timing, snapshot)
     return true
   } catch (error) {
     if (isHastenError(error)) return false

@@ -7,6 +7,7 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { ProcessTotals } from '../../core/agent-wire.ts'
 import type { PoolFacts, RequestFacts, StatementFacts } from '../../core/facts.ts'
+import { snapshot } from '../../exporters/index.ts'
 import { timing } from '../../timing/index.ts'
 import { RequestKeeper } from './request-keeper.ts'
 
@@ -45,7 +46,7 @@ export class Collector {
 
   /** Whether there is anything to tell. */
   get hasCounted(): boolean {
-    if (timing.snapshot().routes.length > 0) return true
+    if (timing.routes().length > 0) return true
     return timing.process().background.queries > 0
   }
 
@@ -58,7 +59,7 @@ export class Collector {
   take(isBrief: boolean): ProcessTotals {
     return {
       seconds: (performance.now() - this.#startedAt) / 1_000,
-      snapshot: timing.snapshot(),
+      snapshot: snapshot(timing),
       requests: isBrief ? [] : this.#requests(),
       pools: this.#sources.pools(),
       process: timing.process(),

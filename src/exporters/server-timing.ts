@@ -8,13 +8,13 @@
  * description: printable ASCII alone, `"` and `\` escaped, so that nothing a name may hold ends the
  * string or the header. At most 1,024 characters: what does not fit is left out.
  *
- * It tells strangers how long the database takes. Therefore it is off unless it is switched on.
+ * It tells strangers how long the database takes. Therefore no response has it unless
+ * somebody asks for it: this function, or `HASTEN_SERVER_TIMING=1` with `hasten/observe`.
  *
  * [1] https://www.w3.org/TR/server-timing/
  */
 import type { SpanKind } from '../core/facts.ts'
-import type { Span } from './span.ts'
-import type { Timeline } from './timeline.ts'
+import type { Span, Timeline } from '../timing/index.ts'
 
 const MAX_LENGTH = 1024
 const MAX_DESCRIPTION = 60
@@ -30,8 +30,8 @@ const names: Readonly<Partial<Record<SpanKind, string>>> = {
   serialise: 'serialise',
 }
 
-/** What has ended until now, each kind summed up; the header is sent before the request ends. */
-export function serverTimingOf({ durationMs, spans }: Timeline): string {
+/** Value of the header: what has ended until now, each kind summed up; it is sent before the request ends. */
+export function serverTiming({ durationMs, spans }: Timeline): string {
   const entries = [`total;dur=${durationMs.toFixed(1)}`]
   const ended = spans.filter((span) => !span.isOpen)
   for (const [kind, name] of Object.entries(names)) {

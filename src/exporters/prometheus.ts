@@ -9,49 +9,30 @@
  *
  * [1] https://prometheus.io/docs/instrumenting/exposition_formats/
  */
-import type { ProcessFacts } from '../core/facts.ts'
-import type { EventLoop } from './event-loop.ts'
-import type { RouteTotals } from './route-totals.ts'
-import {
-  CONNECT_MS,
-  CONNECTS,
-  DB_MS,
-  ERRORS,
-  HTTP_MS,
-  LATE,
-  POOL_WAIT_MS,
-  QUERIES,
-  REQUESTS,
-  RESPONSE_BYTES,
-} from './totals.ts'
+import { countAtMost, writeHistogram } from '../core/histogram-json.ts'
+import type { Timing } from '../timing/index.ts'
 
 const BOUNDARIES_SECONDS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ]
 
 /** Of each route. What is kept in milliseconds is told in seconds. */
-const counters: readonly [name: string, help: string, figure: number][] = [
-  ['requests', 'Requests that have ended.', REQUESTS],
-  ['request_errors', 'Responses of 500 and above, and aborted ones.', ERRORS],
-  ['response_bytes', 'Bytes of responses.', RESPONSE_BYTES],
-  ['queries', 'Statements that have run.', QUERIES],
-  ['query_seconds', 'Time of statements.', DB_MS],
-  ['connects', 'Connections opened to the database.', CONNECTS],
-  ['connect_seconds', 'Time opening connections.', CONNECT_MS],
-  ['pool_wait_seconds', 'Time waiting for a connection.', POOL_WAIT_MS],
-  ['http_seconds', 'Time of outbound calls.', HTTP_MS],
-  ['late_spans', 'Operations that ended after the response.', LATE],
-]
+const counters = [
+  ['requests', 'Requests that have ended.', 'requests'],
+  ['request_errors', 'Responses of 500 and above, and aborted ones.', 'errors'],
+  ['response_bytes', 'Bytes of responses.', 'responseBytes'],
+  ['queries', 'Statements that have run.', 'queries'],
+  ['query_seconds', 'Time of statements.', 'dbMs'],
+  ['connects', 'Connections opened to the database.', 'connects'],
+  ['connect_seconds', 'Time opening connections.', 'connectMs'],
+  ['pool_wait_seconds', 'Time waiting for a connection.', 'poolWaitMs'],
+  ['http_seconds', 'Time of outbound calls.', 'httpMs'],
+  ['late_spans', 'Operations that ended after the response.', 'late'],
+] as const
 
-export interface Exposition {
-  readonly routes: readonly RouteTotals[]
-  readonly process: ProcessFacts
-  readonly loop: EventLoop
-  readonly inFlight: number
-}
-
-export function prometheusOf({ routes, process, loop, inFlight }: Exposition): string {
-  const { background, cpuMs, maxRssMb, loopUtilisation } = process
+/** Totals in the text format of Prometheus. */
+export function prometheus(timing: Timing): string {
+  const { background, cpuMs, maxRssMb, loopUtilisation } = timing.process()
   const lines: string[] = []
   const family = (name: string, type: string, help: string): void => {
     lines.push(`# HELP hasten_${name} ${help}`, `# TYPE hasten_${name} ${type}`)
@@ -59,26 +40,26 @@ export function prometheusOf({ routes, process, loop, inFlight }: Exposition): s
   const sample = (name: string, labels: string, value: number): void => {
     lines.push(`hasten_${name}${labels && `{${labels}}`} ${value}`)
   }
-  const labelled = routes.map((totals) => {
-    const { method, route } = totals
-    return { totals, labels: `method="${escaped(method)}",route="${escaped(route)}"` }
+  const labelled = timing.table.used.map((totals) => {
+    const { method, route, latency } = totals
+    const labels = `method="${escaped(method)}",route="${escaped(route)}"`
+    return { labels, latency, figures: totals.named() }
   })
 
   for (const [short, help, figure] of counters) {
     const name = `${short}_total`
     const perUnit = short.endsWith('seconds') ? 1000 : 1
     family(name, 'counter', help)
-    for (const { totals, labels } of labelled) {
-      sample(name, labels, (totals.figures[figure] as number) / perUnit)
-    }
+    for (const { labels, figures } of labelled) sample(name, labels, figures[figure] / perUnit)
   }
 
   const duration = 'request_duration_seconds'
   family(duration, 'histogram', 'Time from the request to the end of the response.')
-  for (const { totals, labels } of labelled) {
-    const { latency } = totals
+  for (const { labels, latency } of labelled) {
+    // Its list of buckets is made once, not for each boundary.
+    const histogram = writeHistogram(latency)
     for (const le of BOUNDARIES_SECONDS) {
-      sample(`${duration}_bucket`, `${labels},le="${le}"`, latency.countAtMost(le * 1000))
+      sample(`${duration}_bucket`, `${labels},le="${le}"`, countAtMost(histogram, le * 1000))
     }
     sample(`${duration}_bucket`, `${labels},le="+Inf"`, latency.count)
     sample(`${duration}_sum`, labels, latency.sum / 1000)
@@ -87,10 +68,10 @@ export function prometheusOf({ routes, process, loop, inFlight }: Exposition): s
 
   const delay = 'event_loop_delay_seconds'
   family(delay, 'gauge', 'How late timers ran.')
-  for (const q of [0.5, 0.99, 1]) sample(delay, `quantile="${q}"`, loop.delayMs(q) / 1000)
+  for (const q of [0.5, 0.99, 1]) sample(delay, `quantile="${q}"`, timing.loop.delayMs(q) / 1000)
 
   const ofProcess: readonly [name: string, help: string, value: number][] = [
-    ['requests_in_flight', 'Requests under way.', inFlight],
+    ['requests_in_flight', 'Requests under way.', timing.inFlight],
     ['background_queries_total', 'Statements that belong to no request.', background.queries],
     ['background_query_seconds_total', 'Time of those statements.', background.dbMs / 1000],
     ['cpu_seconds_total', 'CPU time of the process.', cpuMs / 1000],

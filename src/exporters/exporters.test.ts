@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Timing } from './index.ts'
+import { Timing } from '../timing/index.ts'
+import { prometheus, serverTiming } from './index.ts'
 
 test('Server-Timing sums up each kind and names one’s own spans', () => {
   const { clock, timing } = fakeTiming()
@@ -21,15 +22,17 @@ test('Server-Timing sums up each kind and names one’s own spans', () => {
     timeline.open('query', 'still open')
   })
   assert.equal(
-    timing.serverTiming(timeline),
+    serverTiming(timeline),
     'total;dur=7.0, db;dur=2.5;desc="2x", wait;dur=1.3;desc="1x", ' +
       'http;dur=1.3;desc="1x", span4;dur=2.0;desc="say \\"hi\\"??Set-Cookie: a=b; ?\\\\"',
   )
 })
 
-test('Server-Timing is empty unless it is switched on', () => {
-  const timing = new Timing({ serverTiming: false })
-  assert.equal(timing.serverTiming(timing.begin('GET', '/')), '')
+test('Server-Timing of a request under way has its time until now', () => {
+  const { clock, timing } = fakeTiming()
+  const timeline = timing.begin('GET', '/')
+  clock.now += 3
+  assert.equal(serverTiming(timeline), 'total;dur=3.0')
 })
 
 test('any span name makes a header that Node sends and a parser takes apart again', () => {
@@ -43,7 +46,7 @@ test('any span name makes a header that Node sends and a parser takes apart agai
       timing.storage.run(timeline, () => {
         for (const each of names) timing.span(each, () => 1)
       })
-      const header = timing.serverTiming(timeline)
+      const header = serverTiming(timeline)
       assert.ok(header.length <= 1024)
       http.validateHeaderValue('server-timing', header)
       let rest = header
@@ -67,7 +70,7 @@ test('Prometheus: each sample has help and type, and a histogram adds up', () =>
   }
   timing.background('query', 500)
   timing.begin('GET', '/under-way')
-  const { samples, help, types } = parse(timing.prometheus())
+  const { samples, help, types } = parse(prometheus(timing))
 
   for (const { name } of samples) {
     const family = types.has(name) ? name : name.replace(/_(?:bucket|sum|count)$/, '')
@@ -95,7 +98,7 @@ test('Prometheus: any route comes back as it was', () => {
       const timeline = timing.begin('GET', '/')
       timeline.route = route
       timing.finish(timeline, 200, false)
-      const { samples } = parse(timing.prometheus())
+      const { samples } = parse(prometheus(timing))
       assert.equal(valueOf(samples, 'hasten_requests_total', { method: 'GET', route }), 1)
     }),
   )
@@ -194,5 +197,5 @@ function text(constraints: fc.StringConstraints): fc.Arbitrary<string> {
 
 function fakeTiming() {
   const clock = { now: 1000 }
-  return { clock, timing: new Timing({ serverTiming: true, clock: { now: () => clock.now } }) }
+  return { clock, timing: new Timing({ clock: { now: () => clock.now } }) }
 }
