@@ -78,6 +78,34 @@ test('Ctrl-C ends the examination, not the report, and leaves no process', {
   assert.deepEqual(served.filter(isAlive), [])
 })
 
+test('operations of GraphQL and labelled requests are one line each, counted on both sides', async () => {
+  const file = join(folder, 'operations.jsonl')
+  const operation = (name: string): object => ({
+    ...{ method: 'POST', path: '/graphql' },
+    body: { operationName: name, query: `query ${name} { operation }` },
+  })
+  const requests = [operation('First'), operation('Second'), { path: '/plain/x', route: 'a label' }]
+  writeFileSync(file, requests.map((each) => JSON.stringify(each)).join('\n'))
+
+  const run = await doctor(
+    ['--json', '--seconds', '1', '--rate', '60', '--requests', file],
+    ['operations.mjs'],
+  )
+
+  assert.equal(run.code, 0, run.stderr)
+  const { routes, load } = JSON.parse(run.stdout) as DoctorDocument
+  assert.deepEqual(routes.map(({ route }) => route).sort(), [
+    '/graphql First',
+    '/graphql Second',
+    '/plain/:name',
+  ])
+  // Each request of the load is in one line only.
+  assert.equal(
+    routes.reduce((sum, { requests: count }) => sum + count, 0),
+    load.requests,
+  )
+})
+
 test('a server that crashes under load is reported with what was seen until then', async () => {
   const crash = file('crash.jsonl', '{"method":"GET","path":"/crash"}')
   const fine = file('fine.jsonl', '{"method":"GET","path":"/fine"}')

@@ -207,8 +207,12 @@ export class Examination {
     }
   }
 
+  /**
+   * By the name that the server counts under, so that both sides' figures meet in one line. A label
+   * of the request file only tells kinds of requests apart; a discovered route is the server's name.
+   */
   #named(request: PlannedRequest): PlannedRequest {
-    if (request.route !== undefined) return request
+    if (request.route !== undefined && this.summary.mode === 'discovered') return request
     return { ...request, route: this.names.nameOf(request) }
   }
 
