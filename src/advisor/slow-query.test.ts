@@ -17,6 +17,25 @@ test('names the sequential scan, its filter, and the index that would serve it',
   assert.ok(Math.abs((finding?.savesMsPerRequest ?? 0) - 45 * 0.8) < 0.5)
 })
 
+test('where a route answers requests of several kinds, those that run the statement count', () => {
+  const app = new ObservationBuilder().route(
+    'GET /classes/:name',
+    (request, i) => {
+      if (i % 3 === 0) request.query(track, { ms: 15, rows: 1 })
+      else request.http('archive.test/search', { ms: 80 })
+    },
+    { solo: 9, load: 9 },
+  )
+  app.plans = [{ statement: app.statement(track), plan: scan('(tracking_code = $1)', 1) }]
+
+  const finding = advise(app.observation()).find(({ kind }) => kind === 'slow-query')
+
+  assert.equal(finding?.confidence, 'likely')
+  assert.match(finding.evidence[0] ?? '', /9\d % of the requests that run it/)
+  // Per request of the route, of which a third runs it.
+  assert.ok(Math.abs(finding.savesMsPerRequest - (15 * 0.8) / 3) < 0.5)
+})
+
 test('an aggregate over everything is slow, and no index is named for it', () => {
   const [finding] = advise(
     tracked({

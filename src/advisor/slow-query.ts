@@ -1,7 +1,8 @@
 /**
  * Slow query: one statement takes long by itself, asked alone.
  *
- * Slow is a mean of `minMs`, or of `minShareMs` where the statement takes `minShare` of its route. The
+ * Slow is a mean of `minMs`, or of `minShareMs` where the statement takes `minShare` of its route, or
+ * of those of its requests that run it. The
  * time is that of requests sent one at a time: under load a statement also waits for processors, and
  * that is not its fault. Rows cost time to send and to parse, so `perRowMs` is allowed for each.
  *
@@ -19,7 +20,7 @@
  * statement's time, and the evidence says that this is a round figure.
  */
 import type { Candidate } from './candidate.ts'
-import { amount, figure, median, per, percent } from './measure.ts'
+import { amount, covered, figure, median, per, percent } from './measure.ts'
 import { type PlanReading, indexColumnsOf, readPlan, type SequentialScan } from './plan-reading.ts'
 import { type RouteView, type Situation, usesOf } from './situation.ts'
 
@@ -67,7 +68,9 @@ export function slowQuery(situation: Situation, thresholds: SlowQueryThresholds)
       const ownMs = meanOf(route, use.statement, per(use.totalMs, calls))
       const rowsMs = per(use.rows, calls) * thresholds.perRowMs
       const callsPerRequest = per(calls, facts.requests)
-      const share = Math.min(1, per(ownMs * callsPerRequest, per(facts.totalMs, facts.requests)))
+      const share =
+        shareWhereRun(route, use.statement) ??
+        Math.min(1, per(ownMs * callsPerRequest, per(facts.totalMs, facts.requests)))
       const slowMs = ownMs - rowsMs
       const isSlow =
         slowMs >= thresholds.minMs ||
@@ -85,6 +88,19 @@ export function slowQuery(situation: Situation, thresholds: SlowQueryThresholds)
       ]
     }),
   )
+}
+
+/**
+ * Of the requests that ran it, where some did not: one route may answer requests of several kinds
+ * (`/classes/:name`), and those of the others say nothing about this one. The middle one, so that a
+ * single odd request does not decide.
+ */
+function shareWhereRun({ soloRequests }: RouteView, statement: string): number | undefined {
+  const shares = soloRequests.flatMap(({ facts, queries }) => {
+    const own = queries.filter((span) => span.statement === statement)
+    return own.length === 0 ? [] : [Math.min(1, per(covered(own), facts.durationMs))]
+  })
+  return shares.length === 0 || shares.length === soloRequests.length ? undefined : median(shares)
 }
 
 function isLight(situation: Situation, statement: string): boolean {
@@ -132,7 +148,7 @@ function candidateOf(
   const wasAlone = route.solo !== undefined && measured.calls >= MIN_CALLS
 
   const evidence = [
-    `${figure(measured.ownMs)} ms for one call${wasAlone ? ', asked alone' : ''}, ${percent(measured.share)} of the route's time: ${shape.text}`,
+    `${figure(measured.ownMs)} ms for one call${wasAlone ? ', asked alone' : ''}, ${percent(measured.share)} of ${measured.callsPerRequest < 1 ? 'the requests that run it' : "the route's time"}: ${shape.text}`,
     ...reading.scans.filter(isTold).slice(0, 3).map(sentenceOf),
     ...reading.others,
   ]
@@ -163,7 +179,7 @@ function candidateOf(
     kind: 'slow-query',
     subject: statement,
     route,
-    title: `One ${shape.verb} on ${table} takes ${figure(measured.ownMs)} ms`,
+    title: `One ${shape.verb === 'WITH' ? 'query' : shape.verb} on ${table} takes ${figure(measured.ownMs)} ms`,
     evidence,
     confidence: wasAlone && isExplained ? 'likely' : 'possible',
     remedy: remedyOf(selective, reading, shape.verb),
