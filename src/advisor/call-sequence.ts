@@ -26,6 +26,8 @@ export interface CallSequence {
   readonly calls: readonly SpanView[]
   /** Every value sent is accounted for. */
   readonly isExplained: boolean
+  /** One that others follow brought no row, so that nothing could show what they take from it. */
+  readonly hasEmpty: boolean
 }
 
 /** What holds for all sampled requests of a route. */
@@ -98,7 +100,10 @@ export function sequencesOf(
   let current: SpanView[] = []
   let isExplained = true
   const finish = () => {
-    if (current.length >= 2) found.push({ calls: current, isExplained })
+    if (current.length >= 2) {
+      const hasEmpty = current.slice(0, -1).some(({ kind, rows }) => kind === 'query' && rows === 0)
+      found.push({ calls: current, isExplained, hasEmpty })
+    }
     current = []
     isExplained = true
   }

@@ -75,7 +75,7 @@ function candidateOf(
     route,
     title: `The same read of ${table} ${again === 1 ? 'twice' : `${figure(again + 1)} times`} in one request`,
     evidence: [
-      `${figure(again)} of the calls repeat an earlier one with the same values and the same answer, in ${seen.length} of ${sampled} requests whose values were compared: ${shape.text || 'statement of unknown text'}`,
+      `${again === 1 ? 'One of the calls repeats' : `${figure(again)} of the calls repeat`} an earlier one with the same values and the same answer, in ${seen.length} of ${sampled} requests whose values were compared: ${shape.text || 'statement of unknown text'}`,
       'Between the calls nothing wrote to what is read.',
       `The repeated calls take ${figure(median(seen.map((each) => sum(each.again.map(({ durationMs }) => durationMs)))))} ms of the database per request.`,
     ],

@@ -150,3 +150,17 @@ test('whoever asks is looked up before the rest, also behind other single lookup
     [],
   )
 })
+
+test('a list that was empty shows nothing of what would depend on it: only possible', () => {
+  const [finding] = advise(
+    dashboard((request, i) => {
+      request.query('SELECT id FROM lists WHERE owner = $1', { ms: 12, rows: 0, sends: [i] })
+      request.query('SELECT n FROM items WHERE list_id IN ($1)', { ms: 9, sends: [] })
+      request.query('SELECT n FROM visits WHERE user_id = $1', { ms: 8, sends: [i], brings: [5] })
+    }),
+  )
+
+  assert.equal(finding?.kind, 'sequential-awaits')
+  assert.equal(finding.confidence, 'possible')
+  assert.match(finding.evidence.join('\n'), /found no row/)
+})

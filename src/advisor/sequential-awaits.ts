@@ -16,6 +16,9 @@
  * at a time (and no pool with more than one connection); loops over statements (n-plus-one); what was
  * sent side by side and waited for a connection; pages of a remote list; polling; retries; computing.
  *
+ * Only `possible`: where values are of unknown origin, or an earlier call found no row. `id IN ()` for
+ * the ids of an empty list sends nothing.
+ *
  * Saving: the sum of the calls' times less the longest of them, and no more than the event loop was
  * idle during the request.
  */
@@ -121,7 +124,8 @@ function candidateOf(
   const savesMs = median(seen.map((each) => each.savesMs))
   const [example] = seen.toSorted((a, b) => a.savesMs - b.savesMs).slice(seen.length >> 1)
   const { calls } = (example as Seen).sequence
-  const isSure = seen.length > 1 && seen.every(({ sequence }) => sequence.isExplained)
+  const isExplained = seen.length > 1 && seen.every(({ sequence }) => sequence.isExplained)
+  const hasEmpty = seen.some(({ sequence }) => sequence.hasEmpty)
   const total = sum(calls.map(({ durationMs }) => durationMs))
   const names = calls.map(({ name }) => name)
   const isLoop = new Set(names).size === 1
@@ -137,14 +141,17 @@ function candidateOf(
         .join(', then ')}${calls.length > 6 ? ', …' : ''}.`,
       `None of them sends a value that another of them brought, in ${seen.length} of ${sampled} requests.`,
       `Together they take ${figure(total)} ms, the longest ${figure(Math.max(...calls.map(({ durationMs }) => durationMs)))} ms.`,
-      ...(isSure
+      ...(isExplained
         ? []
         : [
             'Some values that they send are of unknown origin, so one may still be computed from another.',
           ]),
+      ...(hasEmpty
+        ? ['One of them found no row, so what the next would take from its rows could not be seen.']
+        : []),
       'A condition between the calls (`if`) cannot be seen: whether one decides about the next, the code tells.',
     ],
-    confidence: isSure ? 'likely' : 'possible',
+    confidence: isExplained && !hasEmpty ? 'likely' : 'possible',
     remedy: {
       code: isLoop ? loopCode(calls[0] as SpanView) : allCode(calls),
       note: calls.some(({ kind }) => kind === 'query')
