@@ -14,6 +14,7 @@ import type { Confidence, Finding } from '../core/finding.ts'
 import { milliseconds } from './figures.ts'
 import {
   clip,
+  clipMiddle,
   type Paint,
   padEnd,
   padStart,
@@ -26,6 +27,8 @@ import { kindWords, savingWords } from './words.ts'
 
 const MARGIN = 5
 const CODE_LINES = 60
+/** Generated statements go on for pages; whoever wants all of it has the other outputs. */
+const EVIDENCE_CELLS = 700
 
 const confidenceColour = { proved: 'green', likely: 'yellow', possible: 'dim' } as const
 
@@ -80,12 +83,17 @@ function oneFinding(
           (line) => indent + paint('yellow', line),
         )),
     ...finding.evidence.flatMap((sentence) =>
-      wrap(printable(sentence), inner - 2).map(
+      wrap(shortened(printable(sentence)), inner - 2).map(
         (line, i) => `${indent}${i === 0 ? paint('dim', '· ') : '  '}${line}`,
       ),
     ),
     ...remedyLines(finding, inner, paint).map((line) => indent + line),
   ]
+}
+
+function shortened(sentence: string): string {
+  if (widthOf(sentence) <= EVIDENCE_CELLS) return sentence
+  return `${clipMiddle(sentence, EVIDENCE_CELLS)} (in full in --json and --html)`
 }
 
 /** The tag stands at the right end where it fits, else below. */

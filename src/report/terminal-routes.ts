@@ -11,6 +11,7 @@ import { average, count, milliseconds } from './figures.ts'
 import {
   type Colour,
   clip,
+  clipMiddle,
   type Paint,
   padEnd,
   padStart,
@@ -93,7 +94,7 @@ function tableOf(
       const row = (cells[r] ?? []).map((cell, i) =>
         emphasised(route, i, padStart(cell, widths[i] ?? 0), paint),
       )
-      const name = padEnd(clip(names[r] ?? '', nameWidth), nameWidth)
+      const name = padEnd(clipMiddle(names[r] ?? '', nameWidth), nameWidth)
       return GAP + [name, ...row, bar(route.shares, barWidth, paint)].join(GAP)
     }),
   ]
@@ -113,7 +114,7 @@ function blocksOf(
     )
     return [
       ...(r === 0 ? [] : ['']),
-      GAP + paint('bold', clip(names[r] ?? '', width - 2)),
+      GAP + paint('bold', clipMiddle(names[r] ?? '', width - 2)),
       ...wrap(pairs.join(' · '), inner).map((line) => `    ${line.replaceAll('\u00a0', ' ')}`),
       `    ${bar(route.shares, Math.min(inner, 40), paint)}`,
     ]
@@ -130,7 +131,7 @@ function emphasised(route: RouteReport, column: number, cell: string, paint: Pai
 
 function queriesOf({ queriesPerRequest, roundTripFloor }: RouteReport): string {
   const floor = roundTripFloor === null ? '' : ` (${average(roundTripFloor)} do)`
-  return roundTripFloor !== null && queriesPerRequest > roundTripFloor + 0.05
+  return isAbove(queriesPerRequest, roundTripFloor)
     ? `${average(queriesPerRequest)}${floor}`
     : average(queriesPerRequest)
 }
@@ -176,5 +177,18 @@ function legendOf(routes: readonly RouteReport[], width: number, paint: Paint): 
     line += `${used > 0 ? '   ' : ''}${paint(colour, letter)} ${paint('dim', words)}`
     used += cells + (used > 0 ? 3 : 0)
   }
-  return used > 0 ? [...lines, GAP + line] : lines
+  if (used > 0) lines.push(GAP + line)
+  if (
+    routes.some(({ roundTripFloor, queriesPerRequest }) =>
+      isAbove(queriesPerRequest, roundTripFloor),
+    )
+  ) {
+    const words = '(n do): so many round trips in a row would do'
+    lines.push(...wrap(words, width - 2).map((each) => GAP + paint('dim', each)))
+  }
+  return lines
+}
+
+function isAbove(queries: number, floor: number | null): boolean {
+  return floor !== null && queries > floor + 0.05
 }

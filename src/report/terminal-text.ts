@@ -69,6 +69,18 @@ export function clip(text: string, cells: number): string {
   return `${kept}…`
 }
 
+/** At most `cells`, of which a third are of the end: long routes begin alike. */
+export function clipMiddle(text: string, cells: number): string {
+  if (widthOf(text) <= cells) return text
+  const tail = Math.floor(cells / 3)
+  let kept = ''
+  for (const character of [...text].reverse()) {
+    if (widthOf(character + kept) > tail) break
+    kept = character + kept
+  }
+  return `${clip(text, cells - widthOf(kept))}${kept}`
+}
+
 /** Breaks at spaces; a word longer than the line is broken anywhere. */
 export function wrap(text: string, cells: number): string[] {
   const lines: string[] = []

@@ -208,3 +208,28 @@ function watched(isTTY: boolean) {
     },
   }
 }
+
+test('long routes that begin alike can be told apart, and a page of SQL is cut', () => {
+  const base = '/api/admin/projects/:projectId/features/:featureName'
+  const text = renderTerminal(
+    sampleDocument({
+      routes: [
+        route('GET', `${base}/environments`, 100, 5, 2, 30, { db: 1 }),
+        route('GET', `${base}/variants`, 100, 1, 1, 30, { db: 1 }),
+      ],
+      findings: [
+        finding('slow-query', 'GET /x', 'One SELECT takes 40 ms', 'likely', 9, {
+          evidence: [`It took 40 ms: ${'select a from b union '.repeat(200)}`],
+        }),
+      ],
+    }),
+    { color: false, width: 100 },
+  )
+
+  assert.match(text, /GET \/\S+…\S*onments /)
+  assert.match(text, /GET \/\S+…\S*ariants /)
+  assert.ok(text.split('\n').length < 60)
+  assert.match(text, /It took 40 ms: select/)
+  assert.match(text.replaceAll(/\s+/g, ' '), /\(in full in --json and --html\)/)
+  assert.match(text, /\(n do\): so many round trips in a row would do/)
+})

@@ -59,7 +59,7 @@ const PROFILED = 4
 const DEEP_EVERY = 20
 /** Statements are explained from this mean on, the costliest first. */
 const EXPLAIN_FROM_MS = 5
-const EXPLAINED = 20
+const EXPLAINED = 40
 
 const nothing: Phase = { seconds: 0, routes: [], requests: [], pools: [], processes: [] }
 
