@@ -24,7 +24,9 @@ main(process.argv.slice(2)).then(
     process.exitCode = code
   },
   (error: unknown) => {
-    process.stderr.write(isHastenError(error) ? `hasten: ${error.message}\n` : `${stackOf(error)}\n`)
+    process.stderr.write(
+      isHastenError(error) ? `hasten: ${error.message}\n` : `${stackOf(error)}\n`,
+    )
     process.exitCode = isHastenError(error) && error.code === 'OPTION_INVALID' ? 2 : 1
   },
 )

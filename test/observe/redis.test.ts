@@ -75,7 +75,9 @@ for (const format of formats) {
   }
 }
 
-test('a deep request has the hashes of keys and replies, and no key anywhere', { skip }, async (t) => {
+test('a deep request has the hashes of keys and replies, and no key anywhere', {
+  skip,
+}, async (t) => {
   const app = await ObservedProcess.start(t, 'redis', {
     libraries: ['ioredis'],
     env: { REDIS_URL: url },
