@@ -70,9 +70,9 @@ export function routeLines(routes: readonly RouteReport[], width: number, paint:
   return [...lines, '', ...legendOf(routes, width, paint)]
 }
 
-/** Cut to `cells`, are the names still as many? Routes of one API differ in their ends. */
+/** Cut to `cells`, are the names still as many? Some differ in the middle. */
 function areTold(names: readonly string[], cells: number): boolean {
-  return new Set(names.map((name) => clip(name, cells))).size === new Set(names).size
+  return new Set(names.map((name) => clipMiddle(name, cells))).size === new Set(names).size
 }
 
 function tableOf(
