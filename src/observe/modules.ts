@@ -6,7 +6,12 @@
  *   import 'pg' ────▶ import-in-the-middle ──┘
  *
  * `import` is hooked in the thread itself where Node can do that without a defect
- * (`module.registerHooks`: 22.22.3, 24.11.1 and later), else through a loader thread.
+ * (`module.registerHooks`: 22.22.3, 24.11.1 and later). Before that it takes a loader thread, which
+ * costs a tenth of a second to start and slows down the CommonJS modules that it wraps. So there it is
+ * started only for what may import ES modules of the list, wraps only those, and an imported CommonJS
+ * module is seen where Node loads it:
+ *
+ *   import 'fastify' ──▶ Module._load(its path, no parent) ──▶ the patches of its name
  *
  * Rules:
  *   1. Both hooks get the list of names. A hook on every module breaks bundled applications whose
@@ -24,7 +29,7 @@
 import { readFileSync } from 'node:fs'
 import * as nodeModule from 'node:module'
 import { createRequire, isBuiltin, register } from 'node:module'
-import { dirname, join, parse } from 'node:path'
+import { dirname, extname, isAbsolute, join, parse, sep } from 'node:path'
 import { guard, hookFailed } from './guard.ts'
 
 export interface ModuleInfo {
@@ -61,6 +66,9 @@ export const observedModules: readonly string[] = [
   'koa',
   'hono',
 ]
+
+/** Those of them that are ES modules when imported. The others are CommonJS, whatever their entry. */
+const esModules = ['postgres', 'hono']
 
 const require = createRequire(import.meta.url)
 const patches = new Map<string, Patch[]>()
@@ -101,7 +109,10 @@ export function watchModules(): void {
   const names = [...observedModules, ...aliases.keys()]
   watchRequire(names)
   watchImport(names)
-  patchLoaded(names)
+  // What another preload has required before us.
+  for (const [file, module] of Object.entries(require.cache)) {
+    if (module !== undefined) announceFile(module.exports, file, names)
+  }
 }
 
 function watchRequire(names: string[]): void {
@@ -114,6 +125,11 @@ function watchRequire(names: string[]): void {
 }
 
 function watchImport(names: string[]): void {
+  const isSync = hasSyncHooks()
+  if (!isSync) {
+    watchImportOfCommonJs(names)
+    if (!mayImportEsModules()) return
+  }
   const { Hook } = require('import-in-the-middle') as typeof import('import-in-the-middle')
   new Hook(names, (namespace, name, baseDir, format) => {
     const isCommonJs = format?.startsWith('commonjs') ?? false
@@ -122,14 +138,55 @@ function watchImport(names: string[]): void {
     if (replacement !== undefined) namespace.default = replacement
   })
   // Both list their own names, so that the loader never wraps anything else.
-  if (hasSyncHooks()) {
+  if (isSync) {
     const hooks = require('import-in-the-middle/register-hooks.mjs') as {
       register(options: { include: string[] }): void
     }
     hooks.register({ include: [...names] })
     letBuiltinsThrough()
   } else {
-    register('import-in-the-middle/hook.mjs', import.meta.url, { data: { include: [...names] } })
+    register('./import-loader.js', import.meta.url, { data: { include: [...names] } })
+  }
+}
+
+/** Node loads an imported CommonJS module by its path and for no parent. */
+function watchImportOfCommonJs(names: readonly string[]): void {
+  type Load = (this: unknown, request: string, parent: unknown, isMain?: boolean) => unknown
+  const Module = nodeModule.Module as unknown as { _load: Load }
+  const load = Module._load
+  Module._load = function observedLoad(this: unknown, request, parent, _isMain) {
+    // biome-ignore lint/complexity/noArguments: handed on as they are
+    const exports = load.apply(this, arguments as unknown as Parameters<Load>)
+    if (parent !== undefined || !isAbsolute(request)) return exports
+    return announceFile(exports, request, names) ?? exports
+  }
+}
+
+/**
+ * An application of ES modules may import whatever it likes, at any time. One of CommonJS, which can
+ * `import()` too, is asked whether it has such a package; what `node -e` runs is no application.
+ */
+function mayImportEsModules(): boolean {
+  const [, entry] = process.argv
+  if (entry === undefined) return process.execArgv.includes('--input-type=module')
+  const extension = extname(entry)
+  if (extension === '.mjs' || extension === '.mts') return true
+  if (extension !== '.cjs' && extension !== '.cts' && manifestOf(entry)['type'] === 'module') {
+    return true
+  }
+  const wanted = [...aliases].filter(([, name]) => esModules.includes(name)).map(([alias]) => alias)
+  return [entry, join(process.cwd(), 'entry')].some((from) => {
+    const { resolve } = createRequire(from)
+    return [...esModules, ...wanted].some((name) => canResolve(resolve, name))
+  })
+}
+
+function canResolve(resolve: NodeJS.RequireResolve, name: string): boolean {
+  try {
+    resolve(name)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -163,18 +220,20 @@ function hasSyncHooks(): boolean {
   return major >= 26
 }
 
-/** What another preload has required before us. */
-function patchLoaded(names: string[]): void {
-  for (const [file, module] of Object.entries(require.cache)) {
-    const name = names.find((each) => file.includes(join('node_modules', each) + '/'))
-    if (name === undefined || module === undefined) continue
-    const path =
-      file.slice(0, file.lastIndexOf(join('node_modules', name))) + join('node_modules', name)
-    try {
-      if (require.resolve(path) === file) announce(module.exports, name, path, 'require')
-    } catch {
-      // A package without an entry of its own has nothing to patch.
-    }
+/** A file that was loaded by its path: announced where it is the entry of a package of the list. */
+function announceFile(exports: unknown, file: string, names: readonly string[]): unknown {
+  const folders = `${sep}node_modules${sep}`
+  const at = file.lastIndexOf(folders) + folders.length
+  if (at < folders.length) return undefined
+  const inside = file.slice(at)
+  const name = names.find((each) => inside.startsWith(join(each, sep)))
+  if (name === undefined) return undefined
+  const path = file.slice(0, at) + join(name)
+  try {
+    return require.resolve(path) === file ? announce(exports, name, path, 'require') : undefined
+  } catch {
+    // A package without an entry of its own has nothing to patch.
+    return undefined
   }
 }
 
@@ -217,21 +276,26 @@ function versionOf(path: string): string {
 
 /** Aliases in the package.json nearest to the application's entry. */
 function aliasesOf(entry: string | undefined): [alias: string, name: string][] {
-  const start = entry === undefined ? process.cwd() : dirname(entry)
+  const manifest = manifestOf(entry)
+  return ['dependencies', 'devDependencies', 'optionalDependencies'].flatMap((list) =>
+    Object.entries(manifest[list] ?? {}).flatMap(([alias, range]): [string, string][] => {
+      const name = /^npm:(@?[^@]+)/.exec(String(range))?.[1]
+      return name !== undefined && observedModules.includes(name) ? [[alias, name]] : []
+    }),
+  )
+}
+
+/** The package.json nearest to a file, or to the working directory. */
+function manifestOf(file: string | undefined): Record<string, object | string | undefined> {
+  const start = file === undefined ? process.cwd() : dirname(file)
   for (let folder = start; ; folder = dirname(folder)) {
     try {
-      const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<
+      return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<
         string,
-        Record<string, string> | undefined
+        object | string | undefined
       >
-      return ['dependencies', 'devDependencies', 'optionalDependencies'].flatMap((list) =>
-        Object.entries(manifest[list] ?? {}).flatMap(([alias, range]): [string, string][] => {
-          const name = /^npm:(@?[^@]+)/.exec(String(range))?.[1]
-          return name !== undefined && observedModules.includes(name) ? [[alias, name]] : []
-        }),
-      )
     } catch {
-      if (folder === parse(folder).root) return []
+      if (folder === parse(folder).root) return {}
     }
   }
 }
