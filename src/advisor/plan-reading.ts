@@ -97,23 +97,52 @@ function relationOf(node: Node): string {
 }
 
 /**
- * Columns for an index that serves the filter: equalities first, then one range. Undefined where the
- * filter is more than comparisons of plain columns joined by AND.
+ * Columns for an index that serves the filter: equalities first, then one range. Conditions that are
+ * more than a comparison of a plain column are left to the scan, if an equality remains; undefined
+ * where nothing does.
  */
 export function indexColumnsOf(filter: string): string[] | undefined {
-  if (/\bOR\b|\bNOT\b|~|\bANY\b|\bALL\b|<>|\bIS\b|\bSubPlan\b/i.test(filter)) return undefined
   const equal: string[] = []
   const range: string[] = []
-  for (const part of filter.split(/\bAND\b/)) {
-    const match =
-      /^[\s(]*(?:[\w"]+\.)?("[^"]+"|\w+)\)?(?:::[\w ."]+(?:\[\])?)?\)?\s*(<=|>=|=|<|>)\s*[^\w]*\$?/.exec(
-        part,
-      )
-    if (match === null || match[1] === undefined || /^\d/.test(match[1])) return undefined
-    ;(match[2] === '=' ? equal : range).push(match[1])
+  let hasOthers = false
+  for (const part of conjunctsOf(filter)) {
+    const [, column, operator] = isPlain(part) ? (comparison.exec(part) ?? []) : []
+    if (column === undefined || /^\d/.test(column)) hasOthers = true
+    else if (operator === '=') equal.push(column)
+    else range.push(column)
   }
+  if (hasOthers && equal.length === 0) return undefined
   const columns = [...new Set([...equal, ...range.slice(0, 1)])]
   return columns.length > 0 && columns.length <= 4 ? columns : undefined
+}
+
+const comparison =
+  /^[\s(]*(?:[\w"]+\.)?("[^"]+"|\w+)\)?(?:::[\w ."]+(?:\[\])?)?\)?\s*(<=|>=|=|<|>)\s*[^\w]*\$?/
+
+function isPlain(condition: string): boolean {
+  return !/\bOR\b|\bNOT\b|~|\bANY\b|\bALL\b|<>|\bIS\b|\bSubPlan\b/i.test(condition)
+}
+
+/** `((a = $1) AND ((b = $2) OR (c = $3)))` → `(a = $1)`, `((b = $2) OR (c = $3))`. */
+function conjunctsOf(filter: string): string[] {
+  const text = filter.trim()
+  const parts: string[] = []
+  let depth = 0
+  let start = 0
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === '(') depth += 1
+    else if (text[i] === ')') {
+      depth -= 1
+      // One pair of parentheses around everything.
+      if (depth === 0 && text[0] === '(' && i === text.length - 1 && parts.length === 0) {
+        return conjunctsOf(text.slice(1, -1))
+      }
+    } else if (depth === 0 && text.startsWith(' AND ', i)) {
+      parts.push(text.slice(start, i))
+      start = i + 5
+    }
+  }
+  return [...parts, text.slice(start)]
 }
 
 function isNode(value: unknown): value is Node {
