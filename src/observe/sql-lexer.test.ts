@@ -191,6 +191,14 @@ test('time grows with the length, not with its square', () => {
   }
 })
 
+test('a long run of signs is not read again for each of them', () => {
+  const start = performance.now()
+
+  stripSql('+-'.repeat(100_000))
+
+  assert.ok(performance.now() - start < 10_000)
+})
+
 /** Groups that PostgreSQL's own parser finds alike. */
 const alike: readonly (readonly string[])[] = [
   ['SELECT a FROM t WHERE b = 1', "select a from t where b='x'", 'SELECT a FROM t WHERE b = $1'],

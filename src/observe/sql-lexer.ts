@@ -43,6 +43,8 @@ const VALUE = '\u0000'
 /** Characters looked at. A longer text is a bulk insert, whose beginning tells its shape. */
 const MAX_RAW = 256 * 1024
 const MAX_FORMS = 8
+/** PostgreSQL refuses an operator of 64. Without a bound a run of signs is read again for each. */
+const MAX_OPERATOR = 64
 
 const kind = { word: 1, quoted: 2, string: 3, number: 4, parameter: 5, operator: 6, mark: 7 }
 const { word: WORD, quoted: QUOTED, string: STRING, number: NUMBER } = kind
@@ -314,9 +316,10 @@ class Lexer {
   #operator(): void {
     const raw = this.#raw
     const start = this.#at
+    const end = Math.min(this.#end, start + MAX_OPERATOR)
     let at = start
     let mayEndInSign = false
-    for (; at < this.#end; at++) {
+    for (; at < end; at++) {
       const c = raw.charCodeAt(at)
       if (isOperator[c] !== 1) break
       const next = raw.charCodeAt(at + 1)
