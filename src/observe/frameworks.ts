@@ -84,7 +84,7 @@ export function nameRequest(
   else if (status === 404) timeline.route = UNMATCHED
   if (isGraphql && timeline.route !== UNMATCHED) {
     const operation = graphqlOperation(req.url ?? '', bodyOf(request, response))
-    if (operation !== undefined) {
+    if (operation !== undefined && isAmongOperations(operation)) {
       timeline.route = `${timeline.route ?? foldPath(timeline.path)} ${operation}`
     }
   }
@@ -94,6 +94,15 @@ export function nameRequest(
       ...hashesOf(bodyOf(request, response)),
     ].slice(0, 512)
   }
+}
+
+const MOST_OPERATIONS = 200
+const operations = new Set<string>()
+
+/** Callers choose these names, and must not fill the table of routes with them. */
+function isAmongOperations(name: string): boolean {
+  if (operations.size < MOST_OPERATIONS) operations.add(name)
+  return operations.has(name)
 }
 
 function bodyOf(req: FrameworkRequest, res: FrameworkResponse): unknown {

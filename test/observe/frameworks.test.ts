@@ -125,3 +125,16 @@ for (const format of formats) {
     ])
   })
 }
+
+test('names of operations that callers make up do not fill the table of routes', async (t) => {
+  const app = await ObservedProcess.start(t, 'http')
+
+  const names = Array.from({ length: 210 }, (_, i) => `Operation${i}`)
+  for (const name of names) await app.get(`/items/graphql?operationName=${name}`)
+
+  const isComplete = ({ routes: all }: { routes: readonly { requests: number }[] }) =>
+    all.reduce((sum, { requests }) => sum + requests, 0) === names.length
+  const { routes } = await app.facts(isComplete)
+  assert.equal(routes.length, 201)
+  assert.equal(routes.find(({ route }) => route === '/items/graphql')?.requests, 10)
+})
