@@ -220,15 +220,19 @@ function isLike(path: string, pattern: string): boolean {
 }
 
 const KEPT_BASES = 1000
-/** Mount path as asked → pattern. Emptied when full: it fills again with what is in use. */
-const bases = new Map<string, string>()
+const LONGEST_BASE = 256
+/** Of each application, mount path as asked → pattern. Emptied when full: it fills again. */
+const bases = new WeakMap<ExpressApp, Map<string, string>>()
 
 function basePattern(app: ExpressApp, baseUrl: string): string {
-  let pattern = bases.get(baseUrl)
+  let known = bases.get(app)
+  if (known === undefined) bases.set(app, (known = new Map()))
+  let pattern = known.get(baseUrl)
   if (pattern === undefined) {
-    if (bases.size >= KEPT_BASES) bases.clear()
     pattern = guard(readBase)(app, baseUrl) ?? foldPath(baseUrl)
-    bases.set(baseUrl, pattern)
+    if (baseUrl.length > LONGEST_BASE) return pattern
+    if (known.size >= KEPT_BASES) known.clear()
+    known.set(baseUrl, pattern)
   }
   return pattern
 }

@@ -126,6 +126,15 @@ for (const format of formats) {
   })
 }
 
+test('two applications of Express have their own patterns for one path', async (t) => {
+  const app = await ObservedProcess.start(t, 'express', { libraries: ['express'] })
+
+  await app.get('/tenants/acme/orders')
+  await app.get('/tenants/acme/orders', { headers: { other: '1' } })
+
+  assert.deepEqual(await app.routes(2), ['GET /tenants/:tenant/orders', 'GET /tenants/acme/orders'])
+})
+
 test('names of operations that callers make up do not fill the table of routes', async (t) => {
   const app = await ObservedProcess.start(t, 'http')
 
