@@ -3,18 +3,19 @@
  *
  *   observe-load.js   ◀ { port, requests }   ▶ { done: true }
  *
- * Sixteen connections, each with one request under way: so every request is one read and one write on
- * both sides, whatever the server does. With several under way (pipelining) the number of system calls
- * depends on how answers happen to fall together, and two servers that differ by half a microsecond
- * settle into patterns that differ by eight.
+ * Sixteen connections, each with one request under way: the next is sent when the answer is there. So
+ * each request is a message of its own on both sides, and up to sixteen are in the server at once, as
+ * many as wait for the ten connections of its pool and more. It is a closed loop, which says nothing of
+ * latency: only the server's CPU is measured.
  *
- * All answers of these servers have the same length, so they are counted in bytes: the load must take
- * as little of the machine as it can.
+ * The first answer is read, and tells how long one is. The others are counted in bytes alone, and not
+ * looked at: a load that parses takes as much of the machine as the server. A longer answer is an
+ * error at once; after a shorter one nothing is asked any more until the server closes the connection,
+ * and that is one too.
  */
 import { connect, type Socket } from 'node:net'
 
 const CONNECTIONS = 16
-const DEPTH = 1
 const request = 'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n'
 
 process.on('message', (message) => {
@@ -33,24 +34,26 @@ async function load(port: number, requests: number): Promise<void> {
 function ask(port: number, requests: number, length: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = open(port, reject)
-    let sent = Math.min(DEPTH, requests)
-    let received = 0
+    let answered = 0
     let bytes = 0
-    socket.write(request.repeat(sent))
+    socket.write(request)
     socket.on('data', (chunk: Buffer) => {
       bytes += chunk.length
-      const answered = Math.floor(bytes / length)
-      const more = Math.min(answered - received, requests - sent)
-      received = answered
-      if (received >= requests) {
+      if (bytes < length) return
+      if (bytes > length) {
         socket.destroy()
-        if (bytes === requests * length) resolve()
-        else reject(new Error(`expected ${requests * length} bytes, got ${bytes}`))
-      } else if (more > 0) {
-        sent += more
-        socket.write(request.repeat(more))
+        reject(new Error(`an answer of ${bytes} bytes where the first had ${length}`))
+        return
+      }
+      bytes = 0
+      answered += 1
+      if (answered < requests) socket.write(request)
+      else {
+        socket.destroy()
+        resolve()
       }
     })
+    socket.on('close', () => reject(new Error(`closed after ${answered} of ${requests} answers`)))
   })
 }
 

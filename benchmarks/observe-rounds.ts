@@ -37,7 +37,10 @@ export interface RoundsOptions {
   /** The first is what the others are compared with. */
   readonly variants: readonly Variant[]
   readonly rounds: number
+  /** Of each server in each round. */
   readonly requests: number
+  /** Of each server before the first round. */
+  readonly warmUp: number
   readonly sets: number
   readonly env?: Readonly<Record<string, string>>
 }
@@ -69,7 +72,7 @@ async function measureSet(options: RoundsOptions, voided: number): Promise<Measu
       )
     }
     // Past the compiler's tiers, and past the first collections of the old generation.
-    for (const server of servers) await server.serve(load, options.requests * 6)
+    for (const server of servers) await server.serve(load, options.warmUp)
     const samples = servers.map((): number[] => [])
     for (let round = 0; round < options.rounds; round++) {
       for (let i = 0; i < servers.length; i++) {

@@ -12,7 +12,9 @@
  * other processes; NODE_ENV is production; the hooks are those of the built package.
  *
  * The shares are of the server without anything. `--quick` takes fewer and shorter rounds: enough to
- * see the order of magnitude, not to decide about a percent.
+ * see the order of magnitude, not to decide about a percent. Whether it is right is counted on the
+ * same server (test/observe/pg-exactness.ts): attribution with 1,000 requests at once, accounting
+ * against `pg_stat_statements`.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -23,6 +25,7 @@ import pg from 'pg'
 import { type Postgres, startPostgres } from '#services/postgres.js'
 import { nodeBinary } from './node-binary.ts'
 import { type Measured, measure, type Variant } from './observe-rounds.ts'
+import { accounting, attribution } from '../test/observe/pg-exactness.ts'
 import { memoryClaim, sizeClaim } from './timing-memory.bench.ts'
 
 interface Claim {
@@ -45,7 +48,9 @@ const storage: Variant = { name: 'storage', mode: 'storage' }
 const observed: Variant = { name: 'hasten', imports: hooks }
 const opentelemetry: Variant = { name: 'opentelemetry', imports: otel }
 
-await using postgres = await startPostgres()
+await using postgres = await startPostgres({
+  settings: { shared_preload_libraries: 'pg_stat_statements' },
+})
 await fill(postgres)
 
 const claims: Claim[] = []
@@ -75,6 +80,7 @@ addCost(
 )
 addPeer('otel-row', 'one row through pg.Pool, Node 20', row20)
 addPeer('otel-hello', 'Fastify hello, Node 20', hello20)
+claims.push(await attributionClaim(), await accountingClaim())
 claims.push(await memoryClaim({ isQuick }), await sizeClaim())
 
 report()
@@ -90,9 +96,10 @@ async function rounds(
     node,
     route,
     variants,
-    rounds: isQuick ? 8 : 24,
-    requests: isQuick ? 1000 : 4000,
-    sets: isQuick ? 1 : 4,
+    rounds: isQuick ? 8 : 40,
+    requests: isQuick ? 400 : 1000,
+    warmUp: isQuick ? 2000 : 12_000,
+    sets: isQuick ? 1 : 3,
     env: { DATABASE_URL: postgres.url() },
   })
   sets[what] = measured
@@ -134,6 +141,44 @@ function addPeer(id: string, what: string, measured: Measured): void {
     goal: '>= 8 times cheaper',
     met: !measured.isVoid && theirs >= 8 * Math.max(ours, 0.1),
   })
+}
+
+/** Each of the 1,000 requests sends statements that carry its number, at once, on few connections. */
+async function attributionClaim(): Promise<Claim> {
+  const { requests, statements, wrong, missing, elsewhere } = await attribution({
+    url: postgres.url(),
+    requests: 1000,
+  })
+  const measured = wrong + missing + elsewhere
+  return {
+    id: 'attribution',
+    what: `of ${statements} statements of ${requests} requests at once: booked to another request, to none, or continued in another`,
+    measured,
+    unit: 'statements',
+    peer: null,
+    peerMeasured: null,
+    ratio: null,
+    goal: '0',
+    met: measured === 0 && requests === 1000 && statements >= requests,
+  }
+}
+
+async function accountingClaim(): Promise<Claim> {
+  const { requests, server, observed, rows, differences } = await accounting({
+    url: postgres.url(),
+  })
+  const said = differences.length === 0 ? '' : ` (${differences.join('; ')})`
+  return {
+    id: 'accounting',
+    what: `statements of ${requests} requests that observing counted, of ${server} that the server did; rows ${rows.observed} of ${rows.server}${said}`,
+    measured: round((observed / server) * 100),
+    unit: '%',
+    peer: 'pg_stat_statements',
+    peerMeasured: server,
+    ratio: null,
+    goal: '100',
+    met: server > 0 && observed === server && differences.length === 0,
+  }
 }
 
 function voidNote({ isVoid, control }: Measured): string {
