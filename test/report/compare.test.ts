@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -100,6 +100,33 @@ test('a side that does not start is named, with what it said', async () => {
   assert.match(stderr, /nowhere\.mjs/)
   // A was measured, but no round is whole: the document says so.
   assert.equal((JSON.parse(stdout) as CompareDocument).load.rounds, 0)
+  await assertNobodyIsLeft()
+})
+
+test('a database elsewhere that is first used under way is asked once, and no more', async () => {
+  await writeFile(
+    join(folder, 'remote.mjs'),
+    `import { appendFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import pg from '${import.meta.resolve('pg')}'
+writeFileSync(process.pid + '.pid', '')
+const pool = new pg.Pool({ host: '192.0.2.1', database: 'prod', connectionTimeoutMillis: 100 })
+createServer(async (_, response) => {
+  appendFileSync('asked', 'x')
+  await pool.query('SELECT 1').catch(() => {})
+  response.end()
+}).listen(0, '127.0.0.1')
+`,
+  )
+
+  const { stderr, code } = await compare(
+    ['--rate', '50', '--seconds', '1', '--warmup', '1'],
+    ['node remote.mjs', 'node remote.mjs'],
+  ).done
+
+  assert.equal(code, 1)
+  assert.match(stderr, /side A \(node remote\.mjs\): it uses the database prod on 192\.0\.2\.1/)
+  assert.equal(await readFile(join(folder, 'asked'), 'utf8'), 'x')
   await assertNobodyIsLeft()
 })
 

@@ -77,9 +77,9 @@ export class Sides {
       await this.#run(
         side,
         `finding a rate that ${nameOf(side)} holds`,
-        async ({ origin, signal }) => {
+        async ({ target, origin, signal }) => {
           const few = requests.slice(0, SOLO_MAX)
-          await runSequence(few, { origin, signal })
+          await runSequence(few, { origin, signal, onAnswer: () => this.#assertAllowed(target) })
           const solo = await runSequence(few, { origin, signal })
           signal.throwIfAborted()
           const found = await autoRate({
@@ -113,9 +113,17 @@ export class Sides {
     const { requests, seed, progress } = this.#options
     return this.#run(turn.side, step, async ({ target, origin, signal }) => {
       const base = { origin, requests, ratePerSecond: plan.ratePerSecond, signal }
+      // Many applications connect when they are asked first.
+      await runSequence(requests.slice(0, 1), { origin, signal })
+      this.#assertAllowed(target)
       if (plan.warmupSeconds > 0) {
         // Another seed: what is counted shall not have been asked a moment ago, in the same order.
-        await runLoad({ ...base, seconds: plan.warmupSeconds, seed: seed + 1_000_003 + turn.round })
+        await runLoad({
+          ...base,
+          seconds: plan.warmupSeconds,
+          seed: seed + 1_000_003 + turn.round,
+          onProgress: () => this.#assertAllowed(target),
+        })
         signal.throwIfAborted()
       }
       await target.beginPhase()
@@ -125,6 +133,7 @@ export class Sides {
         // The same for every side of a round, another for each round.
         seed: seed + turn.round,
         onProgress: ({ done, elapsedSeconds }) => {
+          this.#assertAllowed(target)
           progress.update(
             step,
             `${done} requests, ${elapsedSeconds.toFixed(0)} of ${plan.seconds} s`,
@@ -164,9 +173,20 @@ export class Sides {
     return found.ratePerSecond
   }
 
+  /** Asked again and again: a driver may connect to its database only when it is needed. */
+  #assertAllowed(target: Target): void {
+    if (this.#options.isRemoteAllowed) return
+    const remote = target.databases().find(({ isLoopback }) => !isLoopback)
+    if (remote === undefined) return
+    throw new HastenError(
+      'DATABASE_REMOTE',
+      `it uses the database ${remote.database} on ${remote.host}:${remote.port}, which is not this machine. Say --allow-remote-database if load on it is fine.`,
+    )
+  }
+
   /** Starts a side, does the work, stops it; whatever goes wrong is told with the side's name. */
   async #run<T>(side: number, step: string, work: (running: Running) => Promise<T>): Promise<T> {
-    const { commands, readyTimeoutMs, isRemoteAllowed, signal, progress } = this.#options
+    const { commands, readyTimeoutMs, signal, progress } = this.#options
     const command = commands[side] ?? ''
     progress.update(step, 'starting')
     let target: Target
@@ -184,10 +204,9 @@ export class Sides {
     try {
       const origin = originOf(target)
       const running = { target, origin, signal: AbortSignal.any([signal, gone.signal]) }
-      if (!isRemoteAllowed) assertLocal(target)
+      this.#assertAllowed(target)
       const result = await work(running)
-      // The driver may have connected to its database only when it was first asked.
-      if (!isRemoteAllowed) assertLocal(target)
+      this.#assertAllowed(target)
       return result
     } catch (error) {
       throw named(side, command, exit === undefined ? error : crashed(exit), signal)
@@ -203,15 +222,6 @@ function originOf(target: Target): string {
   const isAny = first.host === '' || first.host === '0.0.0.0' || first.host === '::'
   const host = isAny ? '127.0.0.1' : first.host.includes(':') ? `[${first.host}]` : first.host
   return `${first.protocol}://${host}:${first.port}`
-}
-
-function assertLocal(target: Target): void {
-  const remote = target.databases().find(({ isLoopback }) => !isLoopback)
-  if (remote === undefined) return
-  throw new HastenError(
-    'DATABASE_REMOTE',
-    `it uses the database ${remote.database} on ${remote.host}:${remote.port}, which is not this machine. Say --allow-remote-database if load on it is fine.`,
-  )
 }
 
 function crashed({ code, signal, crash }: TargetExit): HastenError {
