@@ -23,6 +23,7 @@ import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { type Postgres, startPostgres } from '#services/postgres.js'
+import { doctorClaims } from './doctor-claims.ts'
 import { nodeBinary } from './node-binary.ts'
 import { type Measured, measure, type Variant } from './observe-rounds.ts'
 import { accounting, attribution } from '../test/observe/pg-exactness.ts'
@@ -82,6 +83,7 @@ addPeer('otel-row', 'one row through pg.Pool, Node 20', row20)
 addPeer('otel-hello', 'Fastify hello, Node 20', hello20)
 claims.push(await attributionClaim(), await accountingClaim())
 claims.push(await memoryClaim({ isQuick }), await sizeClaim())
+claims.push(...(await doctorClaims({ isQuick })))
 
 report()
 

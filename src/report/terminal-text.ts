@@ -74,7 +74,7 @@ export function clipMiddle(text: string, cells: number): string {
   if (widthOf(text) <= cells) return text
   const tail = Math.floor(cells / 3)
   let kept = ''
-  for (const character of [...text].reverse()) {
+  for (const character of Array.from(text).reverse()) {
     if (widthOf(character + kept) > tail) break
     kept = character + kept
   }
