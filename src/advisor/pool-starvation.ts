@@ -91,6 +91,9 @@ export function poolStarvation(
   return most === undefined ? [] : [busy(most, common)]
 }
 
+/** Of the pools' connections, lent on average. */
+const FULL = 0.8
+
 interface Common {
   readonly situation: Situation
   readonly victims: readonly RouteView[]
@@ -139,6 +142,8 @@ function busy(use: ConnectionUse, common: Common): Candidate {
   const wanted = Math.max(Math.ceil(common.max * 1.5), Math.ceil(common.lent * 1.5))
   return {
     ...base(use, common, isSlow ? share : 1),
+    // A burst queues in any pool; too small is one that is full on average.
+    ...(!isSlow && common.lent < common.max * FULL && { confidence: 'possible' as const }),
     title: isSlow
       ? 'Slow statements fill the pool, and others wait for a connection'
       : 'The pool is too small for its traffic',

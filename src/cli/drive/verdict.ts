@@ -21,6 +21,11 @@ export type Reason = string | undefined
 
 const signIn = /(?:^|[/_-])(?:login|log-in|signin|sign-in|auth|oauth2?|sso|session)(?:[/?_-]|$)/i
 
+/** Filling a cache harms nobody; a job or a message does something elsewhere, for each request. */
+const handsOn: ReadonlySet<string> = new Set([
+  ...['publish', 'spublish', 'lpush', 'lpushx', 'rpush', 'rpushx', 'xadd', 'flushall', 'flushdb'],
+])
+
 /** What the request did. `effectOf` knows the effect of a statement by its id. */
 export function reasonOfFacts(
   facts: RequestFacts,
@@ -31,6 +36,9 @@ export function reasonOfFacts(
     if (span.kind === 'query' && !options.allowWrites) {
       const effect = effectOf(span.statement ?? '')
       if (effect !== undefined) return writes(effect)
+    }
+    if (span.kind === 'cache' && !options.allowWrites && handsOn.has(span.name)) {
+      return `hands something on through Redis (${span.name.toUpperCase()}); --allow-writes drives it nevertheless`
     }
     if (span.kind === 'http' && !options.allowOutbound && !isLoopback(hostOf(span.host ?? ''))) {
       return `calls ${span.host ?? 'another host'}; --allow-outbound drives it nevertheless`
