@@ -71,7 +71,12 @@ test('options that the application has in NODE_OPTIONS stay, also with spaces', 
 })
 
 test('a main script that a require hook compiles starts as it does by itself', async (t) => {
-  const command = [process.execPath, '-r', fixture('require-hook.cjs'), fixture('server.shout')]
+  const command = [
+    process.execPath,
+    '-r',
+    fixture('require-hook/hook.cjs'),
+    fixture('require-hook/server.shout'),
+  ]
 
   const target = await observeCommand(t, command)
 
