@@ -8,15 +8,13 @@
 import { roundTripFloor } from '../../advisor/index.ts'
 import type { Observation, RequestFacts } from '../../core/facts.ts'
 import type { Finding } from '../../core/finding.ts'
-import { shares } from '../../core/shares.ts'
+import { meanShares } from '../../core/shares.ts'
 import type { LoadResult } from '../../load/index.ts'
 import {
   type DoctorDocument,
   type LoadSummary,
   type NotDriven,
   type RouteReport,
-  type Shares,
-  shareNames,
 } from '../../report/index.ts'
 
 export interface Examined {
@@ -93,21 +91,6 @@ function requestsOf(observation: Observation, route: { method: string; route: st
 function floorOf(requests: readonly RequestFacts[]): number | null {
   const floors = requests.flatMap((request) => roundTripFloor(request) ?? []).sort((a, b) => a - b)
   return floors[Math.floor(floors.length / 2)] ?? null
-}
-
-function meanShares(requests: readonly RequestFacts[]): Shares {
-  const total: Record<keyof Shares, number> = {
-    ...{ db: 0, poolWait: 0, connect: 0, cache: 0, http: 0, cpu: 0, serialise: 0, other: 0 },
-  }
-  let wholeMs = 0
-  for (const request of requests) {
-    const own = shares(request)
-    for (const name of shareNames) total[name] += own[name] * request.durationMs
-    wholeMs += request.durationMs
-  }
-  if (wholeMs === 0) return { ...total, other: 1 }
-  for (const name of shareNames) total[name] /= wholeMs
-  return total
 }
 
 function keyOf({ method, route }: { readonly method: string; readonly route: string }): string {
