@@ -27,10 +27,7 @@ test('discovers routes, drives those that are safe, and prints one document', {
 }, async () => {
   const page = join(folder, 'report.html')
 
-  const run = await doctor(
-    ['--json', '--seconds', '2', '--rate', '20', '--html', page],
-    ['shop-of-two.mjs'],
-  )
+  const run = await doctor(['--json', '--seconds', '2', '--html', page], ['shop-of-two.mjs'])
 
   assert.equal(run.code, 0, run.stderr)
   const document = JSON.parse(run.stdout) as DoctorDocument
@@ -54,10 +51,7 @@ test('discovers routes, drives those that are safe, and prints one document', {
 })
 
 test('--fail-on fails on a finding, and on nothing else', { skip: postgres.skip }, async () => {
-  const healthy = await doctor(
-    ['--json', '--seconds', '1', '--rate', '20', '--fail-on', '0'],
-    ['shop-of-two.mjs'],
-  )
+  const healthy = await doctor(['--json', '--seconds', '1', '--fail-on', '0'], ['shop-of-two.mjs'])
   const wrong = await doctor(['--fail-on', 'slow'], ['shop-of-two.mjs'])
 
   assert.equal(healthy.code, 0, healthy.stderr)
