@@ -58,6 +58,26 @@ test('short statements in large number find the pool too small', () => {
   assert.match(finding.remedy.code ?? '', /max: 3/)
 })
 
+test('a pool that is full at a rate that was searched for is where the search ended, no fault', () => {
+  const app = new ObservationBuilder().pool({ max: 2, waitingMax: 30 })
+  app.route(
+    'GET /users/:id',
+    (request, i, phase) => {
+      if (phase === 'load') request.poolWait(25)
+      request.query(user, { ms: 4, sends: [i] })
+    },
+    { total: 4000 },
+  )
+
+  assert.deepEqual(advise({ ...app.observation(), isRateSearched: true }), [])
+})
+
+test('one who holds a connection for nothing is named at any rate', () => {
+  const findings = advise({ ...shipping().observation(), isRateSearched: true })
+
+  assert.equal(findings.find(isStarvation)?.route, 'GET /orders/:id/shipping')
+})
+
 test('is only possible while the event loop is busy', () => {
   const app = shipping()
   app.loopUtilisation = 0.97

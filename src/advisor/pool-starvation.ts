@@ -10,7 +10,7 @@
  *                     at least `minIdleOfHold` of its own holding is idle.
  *   slow statements   nobody holds idly, and one route's statements fill the pool. Accused is that
  *                     route; its slow-query is the cause.
- *   too small         neither: many short statements, more than the pool can take. Accused is the route
+ *   too small         neither, and the rate was the user's: many short statements, more than it can take. Accused is the route
  *                     that lends most.
  *
  * For the last two the pools must be busy: at least `minLent` of all connections are lent on average.
@@ -88,7 +88,8 @@ export function poolStarvation(
   if (holders.length > 0) return holders.map((use) => heldTooLong(use, common))
   if (lent < common.max * thresholds.minLent) return []
   const [most] = uses.toSorted((a, b) => b.lent - a.lent || (a.route.key < b.route.key ? -1 : 1))
-  return most === undefined ? [] : [busy(most, common)]
+  const finding = most === undefined ? undefined : busy(most, common)
+  return finding === undefined ? [] : [finding]
 }
 
 /** Of the pools' connections, lent on average. */
@@ -130,7 +131,7 @@ function heldTooLong(use: ConnectionUse, common: Common): Candidate {
   }
 }
 
-function busy(use: ConnectionUse, common: Common): Candidate {
+function busy(use: ConnectionUse, common: Common): Candidate | undefined {
   const { route, heldMs } = use
   const share = use.lent / common.lent
   const facts = route.load
@@ -139,6 +140,8 @@ function busy(use: ConnectionUse, common: Common): Candidate {
   )[0]
   const isSlow =
     slowest !== undefined && per(slowest.totalMs, amount(slowest.calls)) >= 20 && share >= 0.3
+  // Whatever fills first is where a search for the highest rate ends; no fault of the pool's.
+  if (!isSlow && common.situation.isRateSearched) return undefined
   const wanted = Math.max(Math.ceil(common.max * 1.5), Math.ceil(common.lent * 1.5))
   return {
     ...base(use, common, isSlow ? share : 1),

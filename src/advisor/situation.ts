@@ -51,6 +51,8 @@ export interface Situation {
   readonly hasLoad: boolean
   readonly blocks: readonly BlockFacts[]
   readonly processes: number
+  /** The doctor raised the rate until the server had no more to give. */
+  readonly isRateSearched: boolean
   /** Highest of the processes under load, 0 to 1. */
   readonly loopUtilisation: number
   statementOf(span: SpanFacts): StatementText
@@ -84,6 +86,7 @@ export function situationOf(observation: Observation): Situation {
     hasLoad: load.routes.length > 0,
     blocks: inOrder(observation.blocks),
     processes: Math.max(1, new Set(load.processes.map(({ pid }) => pid)).size),
+    isRateSearched: observation.isRateSearched === true,
     loopUtilisation: Math.max(0, ...load.processes.map((each) => amount(each.loopUtilisation))),
     statement,
     statementOf: (span) =>

@@ -204,6 +204,8 @@ export interface Observation {
    * rare one may not have come up at all.
    */
   readonly plannedPerSecond?: Readonly<Record<string, number>>
+  /** The load was raised until the server had no more to give: something is full by design. */
+  readonly isRateSearched?: boolean
 }
 
 export interface Phase {

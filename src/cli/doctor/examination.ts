@@ -76,6 +76,7 @@ export class Examination {
   #blocks: readonly BlockFacts[] = []
   #plans: readonly PlanFacts[] = []
   #planned: Record<string, number> | undefined
+  #isRateSearched = false
   readonly #target: Target
   readonly #options: ExaminationOptions
 
@@ -96,6 +97,7 @@ export class Examination {
       blocks: this.#blocks,
       plans: this.#plans,
       ...(this.#planned === undefined ? {} : { plannedPerSecond: this.#planned }),
+      isRateSearched: this.#isRateSearched,
     }
   }
 
@@ -251,6 +253,7 @@ export class Examination {
   async #chooseRate(requests: readonly PlannedRequest[], solo: readonly Answer[]): Promise<number> {
     const { origin, goal, ratePerSecond, seed, signal, progress } = this.#options
     if (ratePerSecond !== undefined) return ratePerSecond
+    this.#isRateSearched = true
     const common = {
       origin,
       requests,
