@@ -5,7 +5,6 @@
  * user meets: options, progress on stderr, the result alone on stdout, and Ctrl-C, after which what
  * was measured is told and no process is left.
  */
-import { readFileSync } from 'node:fs'
 import { compareMeasurements, type Measurement, nameOf, turnsOf } from '../compare/index.ts'
 import { HastenError } from '../core/errors.ts'
 import { readRequestFile } from '../load/index.ts'
@@ -15,6 +14,7 @@ import { goalOf } from './goal.ts'
 import { renderComparison } from './compare/report.ts'
 import { type LoadPlan, Sides } from './compare/sides.ts'
 import { defineOptions, type Values } from './options.ts'
+import { version } from './version.ts'
 
 const SIDES_MAX = 8
 
@@ -237,9 +237,4 @@ function overwhelmed(side: number, ratePerSecond: number): string {
 
 function cutShort(rounds: number, isInterrupted: boolean): string {
   return `${isInterrupted ? 'Interrupted' : 'Ended early'}: not all of ${rounds} rounds were measured, and only whole ones count.`
-}
-
-function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
 }

@@ -5,7 +5,7 @@
  * stdout carries the report alone (or the JSON document alone); progress and the server's own
  * trouble go to stderr. Ctrl-C ends the examination, not the report.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { advise } from '../advisor/index.ts'
 import { HastenError } from '../core/errors.ts'
 import { readRequestFile } from '../load/index.ts'
@@ -26,6 +26,8 @@ import { endingSignals } from './ending-signals.ts'
 import { goalOf } from './goal.ts'
 import { defineOptions, type Values } from './options.ts'
 import { Target } from './target/index.ts'
+import { originOf } from './origin.ts'
+import { version } from './version.ts'
 
 const options = {
   requests: {
@@ -187,7 +189,7 @@ async function examine(
   const target = await Target.start(command, { readyTimeoutMs: values.timeout * 1000, signal })
   try {
     const mode: LoadMode = values.watch ? 'watched' : given === undefined ? 'discovered' : 'given'
-    const origin = originOf(target, values.port)
+    const origin = originOf(target.listening, values.port)
     const examination = new Examination(target, mode, {
       origin,
       solo: values.solo,
@@ -327,24 +329,6 @@ function refuseRemote(database: ConfiguredDatabase | undefined): void {
   )
 }
 
-function originOf(target: Target, port: number | undefined): string {
-  const found =
-    port === undefined
-      ? target.listening[0]
-      : target.listening.find((listening) => listening.port === port)
-  if (found === undefined) {
-    const ports = target.listening.map((listening) => listening.port).join(', ')
-    throw new HastenError(
-      'OPTION_INVALID',
-      `--port ${port}: the command does not listen there, but on ${ports}`,
-    )
-  }
-  // Listening on all addresses includes the loopback one.
-  const isAll = found.host === '0.0.0.0' || found.host === '::' || found.host === ''
-  const host = isAll ? '127.0.0.1' : found.host.includes(':') ? `[${found.host}]` : found.host
-  return `${found.protocol}://${host}:${found.port}`
-}
-
 function headersOf(lines: readonly string[]): Record<string, string> {
   const headers: Record<string, string> = {}
   for (const line of lines) {
@@ -358,9 +342,4 @@ function headersOf(lines: readonly string[]): Record<string, string> {
     headers[name.toLowerCase()] = value
   }
   return headers
-}
-
-function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
 }

@@ -5,8 +5,8 @@
  * Exit codes: 0 fine; 1 a `--fail-on` was met, or the target could not be examined; 2 the command
  * line is wrong; 130 interrupted (what was measured until then has been printed).
  */
-import { readFileSync } from 'node:fs'
 import { isHastenError } from '../core/errors.ts'
+import { version } from './version.ts'
 
 const commands: Readonly<Record<string, { what: string; run(argv: string[]): Promise<number> }>> = {
   doctor: {
@@ -56,11 +56,6 @@ ${lines.join('\n')}
 
   hasten <command> --help tells each option with its default and unit.
 `
-}
-
-function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
 }
 
 function stackOf(error: unknown): string {

@@ -10,6 +10,9 @@
  */
 import type { PlanFacts, RequestFacts, StatementFacts } from '../core/facts.ts'
 import type { Finding } from '../core/finding.ts'
+import type { Shares } from '../core/shares.ts'
+
+export type { Shares }
 
 export interface DoctorDocument {
   /** Of hasten. */
@@ -50,18 +53,6 @@ export interface LoadSummary {
     readonly ms: number
     readonly heldPerSecond: number | null
   }
-}
-
-/** Parts of the mean request, each 0 to 1; together 1. Overlapping time counts once. */
-export interface Shares {
-  readonly db: number
-  readonly poolWait: number
-  readonly connect: number
-  readonly cache: number
-  readonly http: number
-  readonly cpu: number
-  readonly serialise: number
-  readonly other: number
 }
 
 /** Columns of every picture of shares, in the order in which they are drawn. */

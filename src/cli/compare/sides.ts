@@ -19,6 +19,7 @@ import type { Progress } from '../../report/index.ts'
 import { Target, type TargetExit } from '../target/index.ts'
 import { argvOf } from './command-line.ts'
 import { measurementOf } from './measured-run.ts'
+import { originOf } from '../origin.ts'
 
 /** Held against the highest rate that the slower side kept up with: both have room. */
 const SHARE = 0.5
@@ -202,7 +203,7 @@ export class Sides {
       gone.abort(new Error('the server ended'))
     })
     try {
-      const origin = originOf(target)
+      const origin = originOf(target.listening)
       const running = { target, origin, signal: AbortSignal.any([signal, gone.signal]) }
       this.#assertAllowed(target)
       const result = await work(running)
@@ -214,14 +215,6 @@ export class Sides {
       await target.stop()
     }
   }
-}
-
-function originOf(target: Target): string {
-  const [first] = target.listening
-  if (first === undefined) throw new HastenError('TARGET_EXITED', 'it stopped listening')
-  const isAny = first.host === '' || first.host === '0.0.0.0' || first.host === '::'
-  const host = isAny ? '127.0.0.1' : first.host.includes(':') ? `[${first.host}]` : first.host
-  return `${first.protocol}://${host}:${first.port}`
 }
 
 function crashed({ code, signal, crash }: TargetExit): HastenError {
