@@ -12,7 +12,7 @@
  * Bytes are what the socket has received since the answer before. In a pipeline, where one read
  * brings many answers, the first of them gets all: exact in sum, not each.
  */
-import type { Statement } from './statement.ts'
+import type { Statement } from '../core/statement.ts'
 
 /** The part of `pg`'s Client that the hooks look at. */
 export interface PgClient {

@@ -8,7 +8,7 @@
  * apart, because their elements travel alone. Bounds: 512 values, 64 rows, 8 levels.
  */
 import { hashValue } from '../core/value-hash.ts'
-import { stripSql } from './sql-lexer.ts'
+import { stripSql } from '../core/sql-lexer.ts'
 
 const MOST_VALUES = 512
 const MOST_ROWS = 64

@@ -17,7 +17,7 @@ import type { Scope } from './context.ts'
 import { hookFailed } from './guard.ts'
 import type { PgConnection } from './pg-connection.ts'
 import { hashesOfInputs, hashesOfRows } from './pg-values.ts'
-import { type Statement, statementOf } from './statement.ts'
+import { type Statement, statementOf } from '../core/statement.ts'
 
 export class QueryCall {
   readonly scope: Scope | undefined

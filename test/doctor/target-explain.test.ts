@@ -8,7 +8,7 @@ import {
   type ConnectionParameters,
   StatementSamples,
 } from '#src/observe/agent/statement-samples.js'
-import { stripSql } from '#src/observe/sql-lexer.js'
+import { stripSql } from '#src/core/sql-lexer.js'
 import { testPostgres } from '../service.js'
 import { get, observe } from './fixture-server.js'
 

@@ -10,7 +10,7 @@
 import assert from 'node:assert/strict'
 import pg from 'pg'
 import type { ProcessFacts, RouteFacts } from '#src/core/facts.js'
-import { stripSql } from '#src/observe/sql-lexer.js'
+import { stripSql } from '#src/core/sql-lexer.js'
 import { ask, fixture, ObservedProcess } from './observed-process.ts'
 
 export interface ExactnessOptions {

@@ -16,7 +16,7 @@
  * The analysis is lexical and cheap, and each doubt about a word counts as a write. Whoever must be
  * sure parses `text`, which holds no value of a user's.
  */
-import type { StatementFacts } from '../core/facts.ts'
+import type { StatementFacts } from './facts.ts'
 import { stripSql } from './sql-lexer.ts'
 import { TwoGenerations } from './two-generations.ts'
 
