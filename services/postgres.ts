@@ -185,7 +185,7 @@ class PostgresServer implements Postgres {
   #isReady(pid: number): boolean {
     try {
       const lines = readFileSync(join(this.dataDir, 'postmaster.pid'), 'utf8').split('\n')
-      return lines[0] === String(pid) && (lines[7] ?? '').startsWith('ready')
+      return lines[0] === String(pid) && /^(ready|standby)/.test(lines[7] ?? '')
     } catch {
       return false
     }

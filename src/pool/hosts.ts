@@ -206,8 +206,10 @@ function inUrl({ host, port }: Address): string {
 
 /** By descriptors: pools hide `password` from enumeration, and a copy must not lose it. */
 function copy(config: object, instead: Record<string, unknown>): object {
-  const own = Object.getOwnPropertyDescriptors(config)
-  return Object.assign(Object.create(Object.getPrototypeOf(config) as object | null, own), instead)
+  return Object.create(Object.getPrototypeOf(config) as object | null, {
+    ...Object.getOwnPropertyDescriptors(config),
+    ...Object.getOwnPropertyDescriptors(instead),
+  }) as object
 }
 
 function textOf(value: unknown): string {
