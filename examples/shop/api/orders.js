@@ -1,8 +1,6 @@
-import { pool } from './database.js'
-
 const services = process.env.SERVICES_URL
 
-export function orders(app) {
+export function orders(app, { pool }) {
   // The customer reads a tracking code from a parcel. No index knows it.
   app.get('/orders/track/:code', async (request, reply) => {
     const { rows } = await pool.query(

@@ -1,6 +1,4 @@
-import { pool } from './database.js'
-
-export function products(app) {
+export function products(app, { pool }) {
   app.get('/products', async () => {
     const { rows } = await pool.query(
       'SELECT id, name, price_cents FROM products ORDER BY id LIMIT 24',

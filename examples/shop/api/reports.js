@@ -1,6 +1,4 @@
-import { pool } from './database.js'
-
-export function reports(app) {
+export function reports(app, { pool }) {
   // Which products are bought by the same people: pairs counted in JavaScript, in the handler.
   app.get('/reports/affinity', async () => {
     const { rows } = await pool.query(

@@ -1,6 +1,4 @@
-import { pool, withConnection } from './database.js'
-
-export function users(app) {
+export function users(app, { pool, withConnection }) {
   app.get('/users', async () => {
     const { rows } = await pool.query('SELECT id, name, country FROM users ORDER BY id LIMIT 20')
     return rows
@@ -43,8 +41,8 @@ export function users(app) {
   // Three layers, each of which looks the user up for itself.
   app.get('/account/:id', async (request) => {
     const { id } = request.params
-    await assertActive(id)
-    const greeting = await greetingOf(id)
+    await assertActive(pool, id)
+    const greeting = await greetingOf(pool, id)
     const user = await findUser(pool, id)
     return { ...user, greeting }
   })
@@ -57,11 +55,11 @@ async function findUser(client, id) {
   return rows[0]
 }
 
-async function assertActive(id) {
+async function assertActive(pool, id) {
   if ((await findUser(pool, id)) === undefined) throw new Error('no such user')
 }
 
-async function greetingOf(id) {
+async function greetingOf(pool, id) {
   const user = await findUser(pool, id)
   return `${user.country === 'FR' ? 'Bonjour' : 'Hello'} ${user.name}`
 }
