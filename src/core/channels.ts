@@ -14,9 +14,17 @@ import { inspect } from 'node:util'
 
 const guarded = Symbol.for('hasten.channel.guarded')
 
-export const channels: { readonly request: Channel } = {
+export const channels: {
+  readonly request: Channel
+  readonly poolAsk: Channel
+  readonly poolDone: Channel
+} = {
   /** A finished `Timeline`. Read it within the callback; it is not kept. */
   request: withGuardedSubscribers(channel('hasten:request')),
+  /** `{ call, text, values }` or `{ checkout }`, in the context of whoever asks the pool. */
+  poolAsk: withGuardedSubscribers(channel('hasten:pool:ask')),
+  /** `{ call, error }` or `{ checkout, error }`, in any context. */
+  poolDone: withGuardedSubscribers(channel('hasten:pool:done')),
 }
 
 function withGuardedSubscribers(target: Channel & { [guarded]?: true }): Channel {

@@ -17,6 +17,7 @@
  * sure parses `text`, which holds no value of a user's.
  */
 import type { StatementFacts } from './facts.ts'
+import { sessionEffectsOf } from './session-effects.ts'
 import { stripSql } from './sql-lexer.ts'
 import { TwoGenerations } from './two-generations.ts'
 
@@ -38,6 +39,8 @@ export interface Statement extends StatementFacts {
   readonly transaction: 'begin' | 'commit' | 'rollback' | undefined
   /** Changes the session beyond its end: SET, LISTEN, PREPARE, a temporary table … */
   readonly isSession: boolean
+  /** Bits of `sessionEffect`: what is left behind in the session. */
+  readonly sessionEffects: number
   /** More than one statement in the text. */
   readonly isMulti: boolean
 }
@@ -113,6 +116,7 @@ function analyse(id: string, shape: string, tokens: readonly string[]): Statemen
     isRead: !isMulti && isReadOnly(verb, first),
     transaction: isMulti ? effectOfAll(tokens) : effectOf(first),
     isSession,
+    sessionEffects: sessionEffectsOf(tokens),
     isMulti,
   }
 }

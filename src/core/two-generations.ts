@@ -44,4 +44,8 @@ export class TwoGenerations<T> {
     }
     this.#young.set(key, value)
   }
+
+  values(): T[] {
+    return [...this.#young.values(), ...this.#old.values()]
+  }
 }

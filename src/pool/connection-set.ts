@@ -1,0 +1,456 @@
+/**
+ * Connection set: the pool's connections from birth to death.
+ *
+ *   connector ─▶ set up (onConnect, `connect` listeners) ─▶ warm ─▶ free ⇄ in use
+ *                                                                    │
+ *          idle too long, too old, used up, lost ◀───────────────────┘ ─▶ closed, and `min` restored
+ *
+ * Rules:
+ *   1. Last in, first out: few connections stay hot and the rest may go. Those above `min` go after
+ *      `idleTimeoutMillis` without use.
+ *   2. A lifetime is up to a tenth shorter than `maxLifetimeSeconds`, by chance, so that connections
+ *      made together do not end together.
+ *   3. A connection that was not used for `validateAfterIdleMs` is asked for a sign of life first: its
+ *      other end may be gone without a word.
+ *   4. Where connecting fails and no connection is left, callers hear of it at once if the server was
+ *      never reached; else (it restarts, fails over) those without a deadline wait `reconnectMs` for
+ *      it to come back. While there are connections, nobody hears of it: callers wait for those.
+ *   5. `min` is kept from the first use or from `ready()` on.
+ */
+import type { Connector } from './connector.ts'
+import type { PgClient } from './pg.ts'
+import { PooledConnection } from './pooled-connection.ts'
+import type { PoolSettings } from './pool-options.ts'
+import { detectPooler } from './pooler.ts'
+
+/** How long a sign of life may take. */
+const VALIDATION_MS = 2_000
+/** After a connection is told to end, its socket is closed by force. */
+const END_MS = 2_000
+const RESTORE_MS = 1_000
+/** With the server full, the next attempt for callers who have other connections to wait for. */
+const FULL_MS = 1_000
+const HOT_STATEMENTS = 32
+const OPEN_AT_ONCE = 4
+
+/** Of `pg.Pool`'s options, as far as connections are concerned. */
+export interface ConnectionSetOptions {
+  readonly max: number
+  readonly min: number
+  readonly idleTimeoutMs: number
+  readonly maxUses: number
+  readonly maxLifetimeMs: number
+  readonly allowExitOnIdle: boolean
+}
+
+/** What the set tells the pool, and asks it. */
+export interface ConnectionSetHost {
+  /** Set up by the application; rejects where it did not work. */
+  setUp(connection: PooledConnection): Promise<void>
+  /** A new connection is free. */
+  opened(connection: PooledConnection): void
+  /** For callers in line for at least `olderThanMs`. */
+  cannotOpen(error: unknown, olderThanMs: number): void
+  setUpFailed(error: unknown): void
+  /** Went while nobody used it. */
+  failedIdle(error: unknown, client: PgClient): void
+  removed(client: PgClient): void
+  /** Something may be possible now that was not. */
+  pump(): void
+  hottest(count: number): readonly string[]
+}
+
+export class ConnectionSet {
+  readonly max: number
+  readonly sharing: PooledConnection[] = []
+  readonly #free: PooledConnection[] = []
+  readonly #all = new Set<PooledConnection>()
+  readonly #closing = new Set<PooledConnection>()
+  readonly #options: ConnectionSetOptions
+  readonly #settings: PoolSettings
+  readonly #connector: Connector
+  readonly #host: ConnectionSetHost
+  readonly #now: () => number
+  readonly #random: () => number
+  #connecting = 0
+  #isWarm = false
+  #isEnding = false
+  #hasConnected = false
+  #fullUntilMs = 0
+  #sweeper: NodeJS.Timeout | undefined
+  #restorer: NodeJS.Timeout | undefined
+  #pooler: Promise<void> | undefined
+  /** Named statements may be used. */
+  canPrepare: boolean
+  /** Several statements may be under way on a connection. */
+  canPipeline = true
+  /** Most connections that are shared at one time. */
+  expressLimit: number
+  /** A pooler is between here and the server. */
+  isPooled = false
+  /** Each transaction may be on another server connection. */
+  isByTransaction = false
+  onEmpty: (() => void) | undefined
+
+  constructor(
+    options: ConnectionSetOptions,
+    settings: PoolSettings,
+    connector: Connector,
+    host: ConnectionSetHost,
+    now: () => number,
+    random: () => number,
+  ) {
+    this.max = options.max
+    this.#options = options
+    this.#settings = settings
+    this.#connector = connector
+    this.#host = host
+    this.#now = now
+    this.#random = random
+    this.canPrepare = settings.prepare
+    this.expressLimit = settings.express
+  }
+
+  get total(): number {
+    return this.#all.size + this.#connecting
+  }
+
+  get idle(): number {
+    return this.#free.length
+  }
+
+  get expired(): number {
+    const now = this.#now()
+    let expired = 0
+    for (const { expiresMs } of this.#all) if (expiresMs <= now) expired += 1
+    return expired
+  }
+
+  get connecting(): number {
+    return this.#connecting
+  }
+
+  get hasRoom(): boolean {
+    return this.total < this.max && !this.#isEnding
+  }
+
+  all(): Iterable<PooledConnection> {
+    return this.#all
+  }
+
+  /** The connection that was used last, if one is free. */
+  takeFree(now: number): PooledConnection | undefined {
+    for (
+      let connection = this.#free.pop();
+      connection !== undefined;
+      connection = this.#free.pop()
+    ) {
+      if (this.#options.allowExitOnIdle) connection.client.ref?.()
+      if (now - connection.freeSinceMs < this.#settings.validateAfterIdleMs) return connection
+      this.#validate(connection)
+    }
+    return undefined
+  }
+
+  /** Nothing is under way on it any more. */
+  toFree(connection: PooledConnection, now: number): void {
+    if (connection.mode === 'shared') {
+      const at = this.sharing.indexOf(connection)
+      if (at !== -1) this.sharing.splice(at, 1)
+    }
+    if (connection.isLost || connection.mode === 'closing') return
+    if (connection.uses >= this.#options.maxUses || connection.expiresMs <= now || this.#isEnding) {
+      this.retire(connection)
+      return
+    }
+    connection.mode = 'free'
+    connection.isDraining = false
+    connection.freeSinceMs = now
+    this.#free.push(connection)
+    if (this.#options.allowExitOnIdle) connection.client.unref?.()
+    if (this.#sweeper === undefined) this.#sweepIn(this.#options.idleTimeoutMs)
+  }
+
+  /** For so many borrowers, and so many statements, which need less: they are over soon. */
+  openFor(borrowers: number, statements: number): void {
+    if (borrowers + statements === 0) return
+    this.#isWarm = true
+    if (this.#all.size > 0 && this.#now() < this.#fullUntilMs) return
+    let wanted = borrowers + Math.min(statements, OPEN_AT_ONCE) - this.#connecting
+    while (wanted > 0 && this.hasRoom) {
+      wanted -= 1
+      this.#open().catch((error: unknown) => this.#cannotOpen(error))
+    }
+  }
+
+  openOneMore(): void {
+    if (this.#connecting === 0) this.openFor(0, 1)
+  }
+
+  /** Opens until there are `count`; rejects with what kept it from it. */
+  async warmUp(count: number): Promise<void> {
+    this.#isWarm = true
+    const missing = Math.min(count, this.max) - this.total
+    await Promise.all(Array.from({ length: Math.max(0, missing) }, () => this.#open()))
+  }
+
+  /** Ends a connection that nothing is under way on. */
+  retire(connection: PooledConnection): void {
+    if (connection.isLost || connection.mode === 'closing') return
+    connection.mode = 'closing'
+    this.#forget(connection)
+    connection.flush()
+    this.#end(connection)
+  }
+
+  /** Ends it when what is under way has ended. */
+  retireWhenFree(connection: PooledConnection): void {
+    connection.expiresMs = Number.NEGATIVE_INFINITY
+    if (connection.mode === 'free') this.retire(connection)
+  }
+
+  /** Closes its socket under whatever is under way. */
+  destroy(connection: PooledConnection, reason: Error): void {
+    this.lost(connection, reason)
+    connection.client.connection?.stream.destroy()
+  }
+
+  /** Its socket is gone, or the server said that it goes. */
+  lost(connection: PooledConnection, error: unknown): void {
+    if (connection.isLost) return
+    const { mode } = connection
+    connection.isLost = true
+    if (mode === 'closing') return
+    this.#forget(connection)
+    connection.mode = 'closing'
+    if (mode === 'free') this.#host.failedIdle(error, connection.client)
+    this.#end(connection)
+  }
+
+  /** A server said that it takes no writes. */
+  suspect(): void {
+    this.#connector.suspect()
+    for (const connection of this.#all) this.retireWhenFree(connection)
+  }
+
+  /** Takes nothing new; free connections end now, others when they come back. */
+  beginEnd(): void {
+    this.#isEnding = true
+    clearTimeout(this.#sweeper)
+    clearTimeout(this.#restorer)
+    for (const connection of [...this.#free]) this.retire(connection)
+    this.#looksEmpty()
+  }
+
+  // ── birth ────────────────────────────────────────────────────────────────────────────────────
+
+  async #open(): Promise<void> {
+    this.#connecting += 1
+    let connection: PooledConnection
+    try {
+      const client = await this.#connector.connect()
+      this.#hasConnected = true
+      connection = new PooledConnection(client, this.#now(), this.#settings.maxPrepared)
+      this.#listen(connection)
+    } catch (error) {
+      this.#connecting -= 1
+      throw error
+    }
+    try {
+      connection.client.connection?.stream.setKeepAlive?.(true, 10_000)
+      await this.#knowPooler(connection)
+      connection.canPrepare = this.canPrepare
+      await this.#host.setUp(connection)
+      await this.#warm(connection)
+    } catch (error) {
+      this.#connecting -= 1
+      const wasLost = connection.isLost
+      this.destroy(connection, error as Error)
+      if (wasLost) throw error
+      this.#host.setUpFailed(error)
+      this.#host.pump()
+      return
+    }
+    this.#connecting -= 1
+    if (connection.isLost) throw new Error('Connection terminated unexpectedly')
+    const { maxLifetimeMs } = this.#options
+    if (maxLifetimeMs > 0) {
+      connection.expiresMs = this.#now() + maxLifetimeMs * (1 - this.#random() / 10)
+      this.#expireIn(connection)
+    }
+    this.#all.add(connection)
+    if (this.#isEnding && this.onEmpty !== undefined) this.retire(connection)
+    else this.#host.opened(connection)
+  }
+
+  #listen(connection: PooledConnection): void {
+    const { client } = connection
+    client.on('error', (error: unknown) => this.lost(connection, error))
+    client.once('end', () => this.lost(connection, new Error('Connection terminated unexpectedly')))
+  }
+
+  /** Asked once, on the first connection. */
+  #knowPooler(connection: PooledConnection): Promise<void> {
+    this.#pooler ??= detectPooler(connection.client, this.#settings.pgbouncer).then(
+      ({ isPooled, mode, prepare, pipeline }) => {
+        this.isPooled = isPooled
+        this.isByTransaction = isPooled && mode === 'transaction'
+        this.canPrepare = this.canPrepare && prepare
+        this.canPipeline = pipeline
+        if (!pipeline) this.expressLimit = 0
+      },
+      (error: unknown) => {
+        this.#pooler = undefined
+        throw error
+      },
+    )
+    return this.#pooler
+  }
+
+  async #warm(connection: PooledConnection): Promise<void> {
+    if (!connection.canPrepare || connection.client.connection === undefined) return
+    const texts = new Set([...this.#settings.warm, ...this.#host.hottest(HOT_STATEMENTS)])
+    await Promise.all([...texts].map((text) => connection.prepare(text)))
+  }
+
+  #cannotOpen(error: unknown): void {
+    if (this.#isEnding) this.#looksEmpty()
+    if (this.#all.size > 0) {
+      // Callers wait for those that there are; it is tried again when the next one asks.
+      this.#fullUntilMs = this.#now() + FULL_MS
+      const retry = setTimeout(() => this.#host.pump(), FULL_MS + 1)
+      retry.unref()
+      return
+    }
+    const isTransient = this.#connector.isTransient(error)
+    const mayWait = isTransient && (this.#hasConnected || isStarting(error))
+    this.#host.cannotOpen(error, mayWait ? this.#settings.reconnectMs : 0)
+    this.#host.pump()
+    this.#restore()
+  }
+
+  // ── life ─────────────────────────────────────────────────────────────────────────────────────
+
+  #validate(connection: PooledConnection): void {
+    connection.mode = 'resetting'
+    const limit = setTimeout(
+      () => this.destroy(connection, new Error('an idle connection gave no sign of life')),
+      VALIDATION_MS,
+    )
+    connection.query('SELECT 1', undefined, (error: unknown) => {
+      clearTimeout(limit)
+      if (connection.isLost) return
+      if (error) this.destroy(connection, error as Error)
+      else this.toFree(connection, this.#now())
+      this.#host.pump()
+    })
+  }
+
+  #expireIn(connection: PooledConnection): void {
+    const timer = setTimeout(
+      () => {
+        // A timer's clock may be a little ahead of the other.
+        connection.expiresMs = Math.min(connection.expiresMs, this.#now())
+        if (connection.mode === 'free') {
+          this.retire(connection)
+          this.#restore()
+          this.#host.pump()
+        } else if (connection.mode === 'shared') connection.isDraining = true
+      },
+      Math.max(1, connection.expiresMs - this.#now()),
+    )
+    timer.unref()
+    connection.client.once('end', () => clearTimeout(timer))
+  }
+
+  #sweepIn(ms: number): void {
+    if (ms <= 0 || this.#isEnding || this.#all.size <= this.#options.min) return
+    this.#sweeper = setTimeout(() => {
+      this.#sweeper = undefined
+      this.#sweep()
+    }, ms)
+    if (this.#options.allowExitOnIdle) this.#sweeper.unref()
+  }
+
+  #sweep(): void {
+    const now = this.#now()
+    const { idleTimeoutMs, min } = this.#options
+    // The oldest lie at the bottom.
+    let next = Number.POSITIVE_INFINITY
+    for (const connection of [...this.#free]) {
+      if (this.#all.size <= min) return
+      const left = connection.freeSinceMs + idleTimeoutMs - now
+      if (left <= 1) this.retire(connection)
+      else next = Math.min(next, left)
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#sweepIn(next)
+  }
+
+  // ── death ────────────────────────────────────────────────────────────────────────────────────
+
+  #forget(connection: PooledConnection): void {
+    this.#all.delete(connection)
+    const free = this.#free.indexOf(connection)
+    if (free !== -1) this.#free.splice(free, 1)
+    const sharing = this.sharing.indexOf(connection)
+    if (sharing !== -1) this.sharing.splice(sharing, 1)
+  }
+
+  #end(connection: PooledConnection): void {
+    this.#closing.add(connection)
+    const { client } = connection
+    let isOver = false
+    const over = () => {
+      if (isOver) return
+      isOver = true
+      clearTimeout(limit)
+      this.#closing.delete(connection)
+      this.#host.removed(client)
+      this.#restore()
+      this.#host.pump()
+      this.#looksEmpty()
+    }
+    const limit = setTimeout(() => {
+      client.connection?.stream.destroy()
+      over()
+    }, END_MS)
+    limit.unref()
+    try {
+      // What is still under way is told so by the client itself.
+      client.end(over)
+    } catch {
+      over()
+    }
+  }
+
+  /** Back to `min`. */
+  #restore(): void {
+    if (!this.#isWarm || this.#isEnding || this.#restorer !== undefined) return
+    if (this.total >= this.#options.min) return
+    this.#restorer = setTimeout(
+      () => {
+        this.#restorer = undefined
+        if (this.#isEnding || this.total >= this.#options.min) return
+        this.#open().then(
+          () => this.#restore(),
+          () => {
+            this.#host.pump()
+            this.#restore()
+          },
+        )
+      },
+      this.#connector.stats().failures > 0 ? RESTORE_MS * this.#random() : 0,
+    )
+    this.#restorer.unref()
+  }
+
+  #looksEmpty(): void {
+    if (this.#isEnding && this.#all.size + this.#connecting + this.#closing.size === 0) {
+      this.onEmpty?.()
+    }
+  }
+}
+
+function isStarting(error: unknown): boolean {
+  return (error as { code?: string } | undefined)?.code === '57P03'
+}

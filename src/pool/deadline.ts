@@ -1,0 +1,52 @@
+import { HastenError } from '../core/errors.ts'
+
+/** Ends a call or a wait when its time is over or its signal says so, whichever is first. */
+export class Deadline {
+  readonly #timeoutMs: number | undefined
+  readonly #signal: AbortSignal | undefined
+  readonly #text: string | undefined
+  readonly #giveUp: (error: HastenError, count: 'timedOut' | 'aborted') => void
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(
+    timeoutMs: number | undefined,
+    signal: AbortSignal | undefined,
+    /** In place of the usual words. */
+    text: string | undefined,
+    giveUp: (error: HastenError, count: 'timedOut' | 'aborted') => void,
+  ) {
+    this.#timeoutMs = timeoutMs
+    this.#signal = signal
+    this.#text = text
+    this.#giveUp = giveUp
+  }
+
+  start(): void {
+    if (this.#signal?.aborted) {
+      this.#aborted()
+      return
+    }
+    this.#signal?.addEventListener('abort', this.#aborted, { once: true })
+    if (this.#timeoutMs === undefined) return
+    this.#timer = setTimeout(() => {
+      this.clear()
+      const text =
+        this.#text ??
+        `the statement had no answer after ${this.#timeoutMs} ms (timeoutMs) and is cancelled`
+      this.#giveUp(new HastenError('STATEMENT_TIMEOUT', text), 'timedOut')
+    }, this.#timeoutMs)
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer)
+    this.#signal?.removeEventListener('abort', this.#aborted)
+  }
+
+  readonly #aborted = () => {
+    this.clear()
+    const error = new HastenError('STATEMENT_ABORTED', 'the statement was aborted by its signal', {
+      cause: this.#signal?.reason,
+    })
+    this.#giveUp(error, 'aborted')
+  }
+}

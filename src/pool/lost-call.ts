@@ -1,0 +1,40 @@
+/**
+ * Lost call: what became of a statement whose connection went away, and what its caller is told.
+ *
+ *   not written to the socket                        did not run
+ *   the server said goodbye (a FATAL), and it was
+ *     behind the statement that was under way         did not run: the server never read it
+ *     that statement itself, and 57P01                did not run: it was rolled back [1]
+ *   anything else                                     may have run
+ *
+ * What did not run, and what only reads, may be run again: nothing of it was delivered, and alone in
+ * its transaction it leaves nothing behind. It goes to the end of the line on another connection.
+ *
+ * [1] Measured: 34 of 34 times neither the statement under way nor any behind it was written. Where its
+ *     CommandComplete had come, it was committing, and may have run.
+ */
+import { HastenError } from '../core/errors.ts'
+import type { Call } from './call.ts'
+import type { PooledConnection } from './pooled-connection.ts'
+
+export function hasNotRun(call: Call, connection: PooledConnection): boolean {
+  if (call.flush >= connection.flushes) return true
+  if (connection.farewell === undefined) return false
+  if (connection.farewellCall !== call) return true
+  return connection.farewell === '57P01' && !call.isComplete
+}
+
+export function lostError(isNotRun: boolean, cause: unknown): HastenError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return isNotRun
+    ? new HastenError(
+        'STATEMENT_NOT_RUN',
+        `${reason}; the statement was not run, and may be asked again`,
+        { cause },
+      )
+    : new HastenError(
+        'STATEMENT_UNCERTAIN',
+        `${reason}; the statement had been sent and may have run, so it was not repeated: look in the database before asking again`,
+        { cause },
+      )
+}
