@@ -13,7 +13,7 @@
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { arch, platform } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { cacheFolder } from './cache-folder.ts'
 import { MissingService } from './missing-service.ts'
@@ -63,23 +63,36 @@ async function unpack(
   root: string,
   options: readonly string[],
 ): Promise<void> {
+  const simulated = await runApt(
+    [...options, '--simulate', '--no-install-recommends', 'install', ...names],
+    dirname(root),
+  )
+  const missingHere = [...simulated.matchAll(/^Inst (\S+) .*?\((\S+) /gm)]
+  const wanted = missingHere
+    // A C library other than the one that the system's loader belongs to would not even start.
+    .filter(([, each]) => !/^libc(6|-bin)$/.test(each ?? ''))
+    .map(([, each, version]) => `${each}=${version}`)
+  // What is installed already is not "to be installed"; a program outside of the PATH may be.
+  await unpackInto(root, wanted.length > 0 ? wanted : names, options)
+}
+
+/**
+ * Exactly these packages.
+ *
+ * @param complete makes what else belongs to them, before the folder has its name
+ */
+export async function unpackInto(
+  root: string,
+  packages: readonly string[],
+  options: readonly string[],
+  complete?: (half: string) => void,
+): Promise<void> {
   const debs = mkdtempSync(`${root}.debs-`)
   const half = mkdtempSync(`${root}.half-`)
   try {
-    const simulated = await run(
-      'apt-get',
-      [...options, '--simulate', '--no-install-recommends', 'install', ...names],
-      debs,
-    )
-    const missingHere = [...simulated.matchAll(/^Inst (\S+) .*?\((\S+) /gm)]
-    const wanted = missingHere
-      // A C library other than the one that the system's loader belongs to would not even start.
-      .filter(([, each]) => !/^libc(6|-bin)$/.test(each ?? ''))
-      .map(([, each, version]) => `${each}=${version}`)
-    // What is installed already is not "to be installed"; a program outside of the PATH may be.
-    const all = wanted.length > 0 ? wanted : names
-    await run('apt-get', [...options, 'download', ...all], debs)
+    await runApt([...options, 'download', ...packages], debs)
     await run('sh', ['-c', 'for deb in *.deb; do dpkg -x "$deb" "$0" || exit; done', half], debs)
+    complete?.(half)
     await run('chmod', ['-R', 'a+rX', half], debs)
     try {
       renameSync(half, root)
@@ -103,8 +116,12 @@ async function ownLists(home: string): Promise<string[]> {
     // apt reads as `_apt` what only we may read.
     'APT::Sandbox::User=',
   ].flatMap((option) => ['-o', option])
-  await run('apt-get', [...options, 'update'], home)
+  await runApt([...options, 'update'], home)
   return options
+}
+
+export function runApt(args: readonly string[], cwd: string): Promise<string> {
+  return run('apt-get', args, cwd)
 }
 
 async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
@@ -118,20 +135,27 @@ async function run(command: string, args: readonly string[], cwd: string): Promi
 }
 
 function release(name: string): string {
+  return `${osRelease(name, 'ID')}-${osRelease(name, 'VERSION_ID')}`
+}
+
+/** `bookworm`; throws where this is no Debian to get `name` from. */
+export function codename(name: string): string {
+  return osRelease(name, 'VERSION_CODENAME')
+}
+
+function osRelease(name: string, key: string): string {
   if (platform() !== 'linux' || !existsSync('/usr/bin/apt-get') || !existsSync('/usr/bin/dpkg')) {
     throw missing(name, 'it is not on the PATH, and this is no Debian to get it from')
   }
   const text = readFileSync('/etc/os-release', 'utf8')
-  const value = (key: string): string =>
-    new RegExp(`^${key}="?([\\w.-]+)`, 'm').exec(text)?.[1] ?? 'unknown'
-  return `${value('ID')}-${value('VERSION_ID')}`
+  return new RegExp(`^${key}="?([\\w.-]+)`, 'm').exec(text)?.[1] ?? 'unknown'
 }
 
-function multiarch(): string {
+export function multiarch(): string {
   const names: Record<string, string> = { x64: 'x86_64', arm64: 'aarch64' }
   return `${names[arch()] ?? arch()}-linux-gnu`
 }
 
-function missing(name: string, reason: string): MissingService {
+export function missing(name: string, reason: string): MissingService {
   return new MissingService(name, reason, `Install it, on Debian by: apt-get install ${name}`)
 }

@@ -14,7 +14,8 @@ import { after } from 'node:test'
 import pg from 'pg'
 import { type Chromium, findChromium } from '#services/chromium.js'
 import { serviceOr } from '#services/missing-service.js'
-import { startPostgres } from '#services/postgres.js'
+import { type PgBouncer, type PgBouncerOptions, startPgBouncer } from '#services/pgbouncer.js'
+import { type Postgres, startPostgres } from '#services/postgres.js'
 import { startRedis } from '#services/redis.js'
 
 export interface TestService<T> {
@@ -28,6 +29,10 @@ export interface TestService<T> {
 export interface TestUrl {
   readonly skip: string | false
   readonly url: string
+}
+
+export interface TestPgBouncer extends PgBouncer {
+  readonly postgres: Postgres
 }
 
 /** Stopped after the file's last test. */
@@ -58,6 +63,30 @@ export async function testPostgres(): Promise<TestUrl> {
 export async function testRedis(): Promise<TestUrl> {
   const own = await service(() => startRedis())
   return { skip: own.skip, url: own.skip === false ? own.it.url : '' }
+}
+
+/**
+ * In front of a PostgreSQL that is the file's own: `postgres` is its server, to be asked around
+ * PgBouncer.
+ */
+export async function testPgBouncer(
+  options: Omit<PgBouncerOptions, 'server'> = {},
+): Promise<TestService<TestPgBouncer>> {
+  const postgres = await ownPostgres()
+  if (postgres.skip !== false) return serviceOf<never>(postgres.skip)
+  return service(async () =>
+    Object.assign(await startPgBouncer({ ...options, server: postgres.it }), {
+      postgres: postgres.it,
+    }),
+  )
+}
+
+let own: Promise<TestService<Postgres>> | undefined
+
+/** One for all of the file's PgBouncers. */
+function ownPostgres(): Promise<TestService<Postgres>> {
+  own ??= service(() => startPostgres({ settings: { max_connections: '200' } }))
+  return own
 }
 
 export async function testChromium(): Promise<TestService<Chromium>> {
