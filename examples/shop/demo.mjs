@@ -1,50 +1,95 @@
 /**
- * The main job on real input: the shop's database, its services and its API are started, and the
- * doctor examines the API as it would any other.
+ * The main job on real input: the shop's database, its services and its API are started, the doctor
+ * examines the API as it would any other, and before is held against after.
  *
- *   npm run demo                  the report, and report.html beside this file
- *   npm run demo -- --quick       shorter load
+ *   before ──▶ the doctor's findings ──▶ after: one module, shown ──▶ the story's table so far
+ *
+ *   npm run demo                  all of it, and the doctor's report.html beside this file
+ *   npm run demo -- --quick       shorter load, no search for the highest rate
  *   npm run -s demo -- --json     the doctor's document on stdout, nothing else
  *
  * Every other option is the doctor's.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { isColoured, painter, Progress } from '#src/report/index.js'
 import { startShop } from './start.js'
+import { compareShop, storyTable, traffic } from './story.js'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
+const paint = painter(isColoured(process.stdout))
 
 /** @param {readonly string[]} argv @returns {Promise<number>} exit code of the doctor */
 export async function demo(argv) {
+  const isQuick = argv.includes('--quick')
+  const options = argv.filter((argument) => argument !== '--quick')
+  const isAlone = options.includes('--json') || options.includes('--help')
+  // Ctrl-C reaches the doctor by itself: it reports what it has, then we clean up behind it.
+  const interrupt = new AbortController()
+  const onSignal = () => interrupt.abort(new Error('interrupted'))
+  process.on('SIGINT', onSignal)
   const shop = await startShop(bar)
   try {
-    return await doctor(argv, shop.env)
+    if (!isAlone) chapter('BEFORE', 'the API as it was, seen by the doctor')
+    const code = await doctor({ options, isQuick, env: shop.env })
+    if (isAlone || code !== 0 || interrupt.signal.aborted) return code
+    chapter('AFTER', 'the same API on the pool of hasten; nothing else is changed')
+    say(indented(readFileSync(here('after/database.js'), 'utf8')))
+    const limitMs = isQuick ? 54_000 : 170_000
+    await compare({ isQuick, limitMs, env: shop.env, signal: interrupt.signal })
+    return code
   } finally {
+    process.off('SIGINT', onSignal)
     await shop.stop()
   }
 }
 
-async function doctor(argv, env) {
-  const own = argv.filter((argument) => argument !== '--quick')
-  const length = own.length < argv.length ? ['--seconds', '8', '--solo', '3'] : []
-  const html = own.includes('--html') ? [] : ['--html', here('report.html')]
-  const traffic = ['--requests', here('requests.jsonl')]
+async function doctor({ options, isQuick, env }) {
+  const length = isQuick ? ['--seconds', '8', '--solo', '3'] : []
+  const html = options.includes('--html') ? [] : ['--html', here('report.html')]
   const child = spawn(
     process.execPath,
     [
       here('../../dist/cli/main.js'),
-      ...['doctor', ...traffic, ...html, ...length, ...own],
+      ...['doctor', '--requests', traffic, ...html, ...length, ...options],
       ...['--', process.execPath, here('before/server.js')],
     ],
     { stdio: 'inherit', env: { ...process.env, ...env } },
   )
-  // Ctrl-C reaches the child by itself: it reports what it has, then we clean up behind it.
-  const wait = () => {}
-  process.on('SIGINT', wait)
   const [code, signal] = await once(child, 'exit')
-  process.off('SIGINT', wait)
   return code ?? (signal === 'SIGINT' ? 130 : 1)
+}
+
+async function compare(options) {
+  const progress = new Progress()
+  try {
+    const compared = await compareShop({ ...options, progress })
+    chapter('THE STORY SO FAR', 'before against after under the same traffic, in turns')
+    say(storyTable(compared, paint))
+  } catch (error) {
+    if (!options.signal.aborted) throw error
+    process.stderr.write('interrupted: before and after were not compared\n')
+  } finally {
+    progress.clear()
+  }
+}
+
+function chapter(title, what) {
+  say(`\n${paint('bold', title)}  ${what}\n`)
+}
+
+function say(text) {
+  process.stdout.write(`${text}\n`)
+}
+
+function indented(text) {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => `  ${line}`.trimEnd())
+    .join('\n')
 }
 
 function bar(done, what) {

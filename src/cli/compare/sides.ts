@@ -30,6 +30,8 @@ const WARNINGS_MAX = 20
 
 export interface SidesOptions {
   readonly commands: readonly string[]
+  /** Of the sides' processes. @default compare's own */
+  readonly env?: NodeJS.ProcessEnv | undefined
   readonly requests: readonly PlannedRequest[]
   readonly readyTimeoutMs: number
   readonly isRemoteAllowed: boolean
@@ -42,8 +44,10 @@ export interface LoadPlan {
   readonly ratePerSecond: number
   readonly seconds: number
   readonly warmupSeconds: number
-  readonly goal: (LatencyGoal & { readonly quantile: number }) | undefined
+  readonly goal: SideGoal | undefined
 }
+
+export type SideGoal = LatencyGoal & { readonly quantile: number }
 
 interface Running {
   readonly target: Target
@@ -114,19 +118,7 @@ export class Sides {
     const { requests, seed, progress } = this.#options
     return this.#run(turn.side, step, async ({ target, origin, signal }) => {
       const base = { origin, requests, ratePerSecond: plan.ratePerSecond, signal }
-      // Many applications connect when they are asked first.
-      await runSequence(requests.slice(0, 1), { origin, signal })
-      this.#assertAllowed(target)
-      if (plan.warmupSeconds > 0) {
-        // Another seed: what is counted shall not have been asked a moment ago, in the same order.
-        await runLoad({
-          ...base,
-          seconds: plan.warmupSeconds,
-          seed: seed + 1_000_003 + turn.round,
-          onProgress: () => this.#assertAllowed(target),
-        })
-        signal.throwIfAborted()
-      }
+      await this.#warm({ target, origin, signal }, plan, turn.round)
       await target.beginPhase()
       const load = await runLoad({
         ...base,
@@ -150,10 +142,43 @@ export class Sides {
       const throughput =
         plan.goal === undefined
           ? load.completedPerSecond
-          : await this.#holds(plan, plan.goal, base, step)
+          : await this.#holds(plan, plan.goal, base, step, GOAL_SECONDS)
       signal.throwIfAborted()
       return { ...turn, ...measurementOf(load, phase, target.seen()), throughput }
     })
+  }
+
+  /** Only the highest rate that holds the goal, once; per second. For where time is short. */
+  async searchGoal(
+    side: number,
+    plan: LoadPlan & { readonly goal: SideGoal; readonly goalSeconds: number },
+    step: string,
+  ): Promise<number> {
+    const { requests } = this.#options
+    return this.#run(side, step, async (running) => {
+      const { origin, signal } = running
+      await this.#warm(running, plan, 0)
+      const base = { origin, requests, signal }
+      const found = await this.#holds(plan, plan.goal, base, step, plan.goalSeconds)
+      signal.throwIfAborted()
+      return found
+    })
+  }
+
+  async #warm({ target, origin, signal }: Running, plan: LoadPlan, round: number): Promise<void> {
+    const { requests, seed } = this.#options
+    // Many applications connect when they are asked first.
+    await runSequence(requests.slice(0, 1), { origin, signal })
+    this.#assertAllowed(target)
+    if (plan.warmupSeconds <= 0) return
+    await runLoad({
+      ...{ origin, requests, signal, ratePerSecond: plan.ratePerSecond },
+      seconds: plan.warmupSeconds,
+      // Another seed: what is counted shall not have been asked a moment ago, in the same order.
+      seed: seed + 1_000_003 + round,
+      onProgress: () => this.#assertAllowed(target),
+    })
+    signal.throwIfAborted()
   }
 
   async #holds(
@@ -161,6 +186,7 @@ export class Sides {
     goal: LatencyGoal,
     base: { origin: string; requests: readonly PlannedRequest[]; signal: AbortSignal },
     step: string,
+    budgetSeconds: number,
   ): Promise<number> {
     const { progress, seed } = this.#options
     const found = await searchRate({
@@ -168,7 +194,7 @@ export class Sides {
       seed,
       goal,
       startRate: Math.max(1, plan.ratePerSecond),
-      budgetSeconds: GOAL_SECONDS,
+      budgetSeconds,
       onProgress: (_, rate) => progress.update(step, `goal at ${rate.toFixed(0)} per second`),
     })
     return found.ratePerSecond
@@ -187,12 +213,15 @@ export class Sides {
 
   /** Starts a side, does the work, stops it; whatever goes wrong is told with the side's name. */
   async #run<T>(side: number, step: string, work: (running: Running) => Promise<T>): Promise<T> {
-    const { commands, readyTimeoutMs, signal, progress } = this.#options
+    const { commands, env, readyTimeoutMs, signal, progress } = this.#options
     const command = commands[side] ?? ''
     progress.update(step, 'starting')
     let target: Target
     try {
-      target = await Target.start(argvOf(command), { readyTimeoutMs, signal })
+      target = await Target.start(argvOf(command), {
+        ...(env === undefined ? {} : { env }),
+        ...{ readyTimeoutMs, signal },
+      })
     } catch (error) {
       throw named(side, command, error, signal)
     }

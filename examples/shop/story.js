@@ -1,0 +1,152 @@
+/**
+ * The story so far: the shop before against the shop after, as a table.
+ *
+ *   round 1   before  after   before′      each a fresh process under the same 40 requests a second
+ *   round 2   after   before′ before       before′ is the control: what this machine makes of nothing
+ *   round 3   before′ before  after
+ *   then      before  after                the highest rate at which 95 of 100 answers take 500 ms at most
+ *
+ * It is `hasten compare` in short form, by its own parts: few rounds, and the search for the rate once
+ * for each side instead of once in each run. `npm run bench -- story` is the long form.
+ *
+ * 40 a second is what the shop before just keeps up with on two cores: its peak. A fourth of its
+ * requests wait for a service that takes 250 ms, so no goal below that can be held.
+ */
+import { fileURLToPath } from 'node:url'
+import { Sides } from '#src/cli/compare/sides.js'
+import { compareMeasurements, turnsOf } from '#src/compare/index.js'
+import { version } from '#src/cli/version.js'
+import { readRequestFile } from '#src/load/index.js'
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url))
+
+export const traffic = here('requests.jsonl')
+export const ratePerSecond = 40
+export const goal = { quantile: 0.95, ms: 500 }
+/** As `hasten compare` takes them. */
+export const commands = ['before', 'after'].map(
+  (side) => `"${process.execPath}" "${here(`${side}/server.js`)}"`,
+)
+
+/** What the story is to come to: mean 350 → 78 ms, p95 2,000 → 180 ms, three times the rate, 40 % less database. */
+const wanted = { meanMs: 78 / 350, p95Ms: 180 / 2000, throughput: 3, dbMsPerRequest: 0.6 }
+
+const forms = {
+  short: { rounds: 5, seconds: 4, warmupSeconds: 1 },
+  quick: { rounds: 3, seconds: 1.5, warmupSeconds: 0.5 },
+}
+/** Fewer say nothing. */
+const ROUNDS_MIN = 3
+/** A search that has less time than this for each side is not begun. */
+const SEARCH_MIN_MS = 8_000
+const SEARCH_MAX_MS = 20_000
+/** Until a side listens and is warm. */
+const START_SECONDS = 3
+
+/**
+ * @param {{ env: NodeJS.ProcessEnv, isQuick: boolean, limitMs: number, signal: AbortSignal, progress: object }} options
+ *   `limitMs` of `performance.now()`: three rounds are run in any case, everything else as long as there is time
+ * @returns the document of `hasten compare`, and the two rates that hold the goal where there was time
+ */
+export async function compareShop({ env, isQuick, limitMs, signal, progress }) {
+  const { rounds, seconds, warmupSeconds } = isQuick ? forms.quick : forms.short
+  const seed = 1
+  const sides = new Sides({
+    ...{ commands, env: { ...process.env, ...env }, signal, progress, seed },
+    requests: await readRequestFile(traffic),
+    readyTimeoutMs: 30_000,
+    isRemoteAllowed: false,
+  })
+  const plan = { ratePerSecond, seconds, warmupSeconds, goal: undefined }
+  const measurements = []
+  const startMs = performance.now()
+  for (const turn of turnsOf(commands.length, rounds)) {
+    const roundMs = turn.round > 0 ? (performance.now() - startMs) / turn.round : 0
+    const isFirst = measurements.at(-1)?.round !== turn.round
+    const isLate = performance.now() + roundMs + 2 * SEARCH_MIN_MS > limitMs
+    if (isFirst && turn.round >= ROUNDS_MIN && isLate) break
+    const name = turn.side === 1 ? 'after' : turn.isControl ? 'before, once more' : 'before'
+    measurements.push(await sides.measure(turn, plan, `round ${turn.round + 1}: ${name}`))
+  }
+  const rates = []
+  for (const side of [0, 1]) {
+    const leftMs = (limitMs - performance.now()) / (2 - side)
+    if (leftMs < SEARCH_MIN_MS) break
+    const step = `the rate that ${side === 0 ? 'before' : 'after'} holds`
+    const goalSeconds = Math.min(leftMs, SEARCH_MAX_MS) / 1000 - START_SECONDS
+    rates.push(await sides.searchGoal(side, { ...plan, goal, goalSeconds }, step))
+  }
+  progress.clear()
+  const load = { requests: traffic, ratePerSecond, seconds, warmupSeconds, seed }
+  const notes = sides.warnings
+  const document = compareMeasurements({ version: version(), load, commands, measurements, notes })
+  return { document, rates }
+}
+
+/**
+ * @param {{ document: import('#src/compare/index.js').CompareDocument, rates: readonly number[] }} compared
+ * @param {import('#src/report/index.js').Paint} paint
+ */
+export function storyTable({ document, rates }, paint) {
+  const { load, sides, ratios, verdicts, notes } = document
+  const [before, after] = sides
+  const rows = [
+    ['mean', 'meanMs', ms],
+    ['95th percentile', 'p95Ms', ms],
+    ['database, per request', 'dbMsPerRequest', ms],
+    ['processor, per request', 'cpuMsPerRequest', ms],
+  ].map(([label, metric, words]) => {
+    const ratio = ratios.find((each) => each.metric === metric)
+    return [label, words(before[metric]), words(after[metric]), change(ratio), target(metric)]
+  })
+  if (rates.length === 2) {
+    const [low, high] = rates
+    const ratio = low > 0 ? `× ${(high / low).toFixed(1)}` : '–'
+    const held = (rate) => (rate > 0 ? `${rate.toFixed(0)}/s` : 'none')
+    const row = [
+      `rate with p95 ≤ ${goal.ms} ms`,
+      held(low),
+      held(high),
+      ratio,
+      target('throughput'),
+    ]
+    rows.splice(2, 0, row)
+  }
+  const all = [['', 'before', 'after', 'change (at 95 %)', 'in the end'], ...rows]
+  const widths = all[0].map((_, i) => Math.max(...all.map((cells) => cells[i].length)))
+  const lines = all.map((cells, i) => {
+    const line = cells.map((cell, k) =>
+      k === 0 ? cell.padEnd(widths[k]) : cell.padStart(widths[k]),
+    )
+    return `  ${i === 0 ? paint('dim', line.join('   ')) : line.join('   ')}`
+  })
+  const [{ verdict, reason }] = verdicts
+  return [
+    ...lines,
+    '',
+    paint(
+      'dim',
+      `  ${load.ratePerSecond} requests per second for ${load.seconds} s, ${load.rounds} rounds in turn, fresh processes.`,
+    ),
+    `  ${verdict === 'cannot tell' ? 'Cannot tell whether after differs from before' : `After ${verdict === 'no difference' ? 'does not differ from before' : `is ${verdict} than before`}`}: ${reason}.`,
+    ...notes.map((note) => `  · ${note}`),
+  ].join('\n')
+}
+
+function ms(value) {
+  if (value === null) return '–'
+  return `${value >= 100 ? value.toFixed(0) : value.toPrecision(2)} ms`
+}
+
+function change({ ratio, low, high, verdict }) {
+  if (ratio === null) return '–'
+  if (low <= 1 && high >= 1 && verdict !== 'no difference') return 'cannot tell'
+  const percent = (value) => `${value < 1 ? '−' : '+'}${Math.abs(100 * (value - 1)).toFixed(0)} %`
+  return `${percent(ratio)} (${percent(low)} … ${percent(high)})`
+}
+
+function target(metric) {
+  const value = wanted[metric]
+  if (value === undefined) return ''
+  return value > 1 ? `× ${value}` : `−${(100 * (1 - value)).toFixed(0)} %`
+}
