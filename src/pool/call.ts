@@ -68,6 +68,8 @@ export class Call implements Waiter {
   /** The line in which it waits or last waited. */
   line: WaitingLine<Call> | undefined = undefined
   acquireTimer: NodeJS.Timeout | undefined = undefined
+  /** Was cancelled because it held others up, and runs again. */
+  isPreempted = false
   bytes = 0
   connection: PooledConnection | undefined = undefined
   prepared: Prepared | undefined = undefined

@@ -15,6 +15,7 @@
  *   2. A statement at the head of a shared connection that holds others up is cancelled on the server
  *      and run again alone (it is a single statement in its own transaction: cancelled, it left
  *      nothing). At most `PREEMPTIONS` a second: a server that is slow as a whole is not helped by it.
+ *      Where what was cancelled turns out to be fast, the next one is given twice the time.
  *   3. While express calls come, statements alone leave one connection for them. Borrowers leave it for
  *      LAST_RESORT_MS, then they get it: an application may need all `max` at once.
  *   4. Who waits for a connection for himself has shared ones drained for him.
@@ -39,6 +40,7 @@ const DEPTH = 32
 /** Under way on every shared connection before another is opened for them. */
 const CROWDED = 8
 const PREEMPTIONS = 10
+const MAX_PATIENCE = 16
 const LAST_RESORT_MS = 20
 /** A statement that has been cancelled must end within this, or its connection is replaced. */
 const CANCEL_LIMIT_MS = 2_000
@@ -83,6 +85,8 @@ export class Dispatcher implements CallOwner {
   #lastResort: NodeJS.Timeout | undefined
   #preemptions = 0
   #preemptionsMs = 0
+  /** Times `expressMaxMs` that the head of a connection may take: on a busy machine everything stalls. */
+  #patience = 1
   /** Calls and borrowers under way or waiting: the pool ends when there are none. */
   onQuiet: (() => void) | undefined
 
@@ -205,6 +209,7 @@ export class Dispatcher implements CallOwner {
       call.use,
       this.#settings.expressMaxMs,
     )
+    if (call.isPreempted) this.#learnFromPreemption(call)
     if (!call.isExpress) this.#aloneCount -= 1
     this.#settle(call, undefined, result)
     this.#after(connection, now)
@@ -569,17 +574,30 @@ export class Dispatcher implements CallOwner {
       const ms = now - Math.max(head.sentMs, connection.answeredMs)
       const { shape } = head.known
       const usual = 8 * (shape.meanMs + 4 * shape.deviationMs)
-      if (ms < Math.max(this.#settings.expressMaxMs, usual)) continue
+      if (ms < Math.max(this.#settings.expressMaxMs * this.#patience, usual)) continue
       if (connection.cancels > 0 || !this.#mayPreempt(now)) continue
       this.counts.preempted += 1
+      head.isPreempted = true
       shape.heldUp(ms)
       this.#cancel(connection)
     }
     if (isBusy && this.#watchdog === undefined) this.#watch()
   }
 
+  /** Run alone it was fast after all: the machine was slow, and a little patience is better. */
+  #learnFromPreemption(call: Call): void {
+    call.isPreempted = false
+    if (call.serviceMs > this.#settings.expressMaxMs) {
+      this.#patience = Math.max(1, this.#patience / 2)
+      return
+    }
+    this.#patience = Math.min(MAX_PATIENCE, this.#patience * 2)
+    call.known.shape.wasInnocent()
+  }
+
   #mayPreempt(now: number): boolean {
     if (now - this.#preemptionsMs > 1_000) {
+      this.#patience = Math.max(1, this.#patience * 0.9)
       this.#preemptionsMs = now
       this.#preemptions = 0
     }

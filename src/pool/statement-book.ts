@@ -7,8 +7,9 @@
  *   new       nobody knows how long it takes: it gets a connection alone
  *   express   its mean and twice its deviation are below `expressMaxMs`, and its results are small: it
  *             shares a connection with others
- *   alone     it is slower, or was once caught holding others up. It comes back when twenty runs in a
- *             row would have been fast enough by half; after each offence it needs twice as many
+ *   alone     it is slower, or was caught holding others up. It comes back after fast runs in a row:
+ *             a few after the first offences, since machines have hiccups, one where offences are rare
+ *             among its runs, hundreds where they are not
  *   stock     never shared: several statements in a text, transactions, what touches the session,
  *             COPY, DDL, functions that take session locks. Run by `pg`'s own Query
  *
@@ -35,6 +36,8 @@ const MAX_TEXT = 64 * 1024
 /** Runs with a plan of their own before the server may take a generic one. */
 export const CUSTOM_PLANS = 5
 const LARGE_ROWS = 1_000
+/** Of all runs: below, it is the machine and not the statement. */
+const RARE_OFFENCES = 0.005
 const LARGE_BYTES = 256 * 1024
 
 export class StatementShape {
@@ -62,7 +65,8 @@ export class StatementShape {
     this.runs += 1
     // The first runs weigh as much as they are; then each counts an eighth.
     const weight = this.runs < 8 ? 1 / this.runs : 1 / 8
-    const off = ms - this.meanMs
+    // One answer that lay in a busy process or on a busy machine says little of the statement.
+    const off = (this.lane === 'express' ? Math.min(ms, 2 * maxMs) : ms) - this.meanMs
     this.meanMs += off * weight
     this.deviationMs += (Math.abs(off) - this.deviationMs) * weight
     if (use > 0) this.#comparePlans(ms, use)
@@ -80,15 +84,22 @@ export class StatementShape {
     this.why = `held others up for ${ms.toFixed(1)} ms`
   }
 
+  /** It held nobody up: the machine did. */
+  wasInnocent(): void {
+    this.offences -= 1
+    if (this.lane !== 'alone') return
+    this.lane = 'express'
+    this.why = `${this.meanMs.toFixed(2)} ms on average`
+  }
+
   #judge(ms: number, isLarge: boolean, maxMs: number): void {
     if (isLarge) this.#leaves('its result was large')
-    // What nobody waited for is no offence while it is new: the first run reads from disk and plans.
-    else if (ms > maxMs && this.lane === 'express') this.#leaves(`took ${ms.toFixed(1)} ms`)
-    else if (this.meanMs <= maxMs / 2 || this.runs === 1) {
-      if (ms > maxMs) return this.#leaves(`took ${ms.toFixed(1)} ms at first`)
-      if (this.lane === 'express') return
-      this.lane = 'express'
-      this.why = `took ${ms.toFixed(2)} ms`
+    else if (this.lane === 'new') {
+      if (ms > maxMs) this.#leaves(`took ${ms.toFixed(1)} ms at first`)
+      else {
+        this.lane = 'express'
+        this.why = `took ${ms.toFixed(2)} ms`
+      }
     } else if (this.meanMs + 2 * this.deviationMs > maxMs) {
       this.#leaves(`takes ${this.meanMs.toFixed(1)} ms on average`)
     }
@@ -98,7 +109,6 @@ export class StatementShape {
     this.lane = 'alone'
     this.why = why
     this.#fastRuns = 0
-    if (this.runs > 1) this.offences += 1
   }
 
   #mayReturn(isLarge: boolean, maxMs: number): void {
@@ -107,11 +117,16 @@ export class StatementShape {
       return
     }
     this.#fastRuns += 1
-    // What was slow only when it was new may come back soon.
-    const needed = this.offences === 0 ? 2 : 20 * 2 ** Math.min(this.offences - 1, 8)
-    if (this.#fastRuns < needed) return
+    if (this.#fastRuns < this.#fastRunsNeeded()) return
     this.lane = 'express'
-    this.why = `${this.#fastRuns} runs in a row at ${this.meanMs.toFixed(2)} ms`
+    this.why = `${this.#fastRuns} fast runs in a row, ${this.meanMs.toFixed(2)} ms on average`
+  }
+
+  #fastRunsNeeded(): number {
+    const rate = this.offences / this.runs
+    if (rate < RARE_OFFENCES) return 1
+    if (this.offences <= 3) return 2 ** this.offences
+    return Math.min(2_000, (20 * rate) / RARE_OFFENCES)
   }
 
   #comparePlans(ms: number, use: number): void {
