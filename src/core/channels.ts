@@ -17,13 +17,16 @@ const guarded = Symbol.for('hasten.channel.guarded')
 export const channels: {
   readonly request: Channel
   readonly poolAsk: Channel
+  readonly poolSent: Channel
   readonly poolDone: Channel
 } = {
   /** A finished `Timeline`. Read it within the callback; it is not kept. */
   request: withGuardedSubscribers(channel('hasten:request')),
-  /** `{ call, text, values }` or `{ checkout }`, in the context of whoever asks the pool. */
+  /** A `PoolMessage` as somebody asks the pool, in his context. */
   poolAsk: withGuardedSubscribers(channel('hasten:pool:ask')),
-  /** `{ call, error }` or `{ checkout, error }`, in any context. */
+  /** The same as a connection takes it, in any context. */
+  poolSent: withGuardedSubscribers(channel('hasten:pool:sent')),
+  /** The same when it is over. */
   poolDone: withGuardedSubscribers(channel('hasten:pool:done')),
 }
 

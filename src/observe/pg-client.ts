@@ -93,7 +93,8 @@ export function clientQuery(
   args: QueryArguments,
   proceed: Proceed<PgClient>,
 ): unknown {
-  if (isUnobserved(client)) return proceed.apply(client, args as unknown as unknown[])
+  if (isUnobserved(client) || isPoolCall(args[0]))
+    return proceed.apply(client, args as unknown as unknown[])
   const outer = pending
   let asked: PgCall | undefined
   try {
@@ -110,6 +111,11 @@ export function clientQuery(
     pending = outer
     if (asked !== undefined && !asked.isSent) findInQueue(client, asked, args[0])
   }
+}
+
+/** A statement of `hasten/pool`, which tells of it on its own channel. */
+function isPoolCall(config: unknown): boolean {
+  return typeof config === 'object' && config !== null && 'isPoolCall' in config
 }
 
 /** A query object of the application's own making, or of another library's. */

@@ -5,6 +5,7 @@
  *   pg, pg-pool        pg-client.ts, pg-pool.ts; pg's ES entry exports the same classes
  *   tarn (Knex), sequelize-pool    pg-other-pools.ts
  *   postgres           postgres-js.ts
+ *   hasten/pool        hasten-pool.ts, by its channels
  */
 import { observePostgresJs } from './postgres-js.ts'
 import { onModule } from './modules.ts'
@@ -12,6 +13,7 @@ import { clientQuery, observeClient } from './pg-client.ts'
 import { pgSeam } from './pg-interceptor.ts'
 import { observeSequelizePool, observeTarn } from './pg-other-pools.ts'
 import { observePool, poolQuery } from './pg-pool.ts'
+import { observeHastenPool } from './hasten-pool.ts'
 import { poolFacts, resetPools } from './pool-registry.ts'
 
 export { poolFacts as pools, resetPools }
@@ -28,4 +30,5 @@ export function observePg(): void {
   onModule('tarn', (exports) => observeTarn(exports.Pool))
   onModule('sequelize-pool', (exports) => observeSequelizePool(exports.Pool))
   onModule('postgres', observePostgresJs)
+  observeHastenPool()
 }

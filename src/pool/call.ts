@@ -11,6 +11,7 @@
  */
 import pg from 'pg'
 import type { PgError } from './pg.ts'
+import type { PoolMessage } from './pool-message.ts'
 import type { PooledConnection, Prepared } from './pooled-connection.ts'
 import type { KnownText } from './statement-book.ts'
 import type { Waiter, WaitingLine } from './waiting-line.ts'
@@ -77,8 +78,8 @@ export class Call implements Waiter {
   #rowError: unknown = undefined
   /** Clears timers and listeners of a deadline. */
   cleanUp: (() => void) | undefined = undefined
-  /** A subscriber's own, for the pool's channels. */
-  context: unknown = undefined
+  /** For whoever listens to the pool's channels. */
+  message: PoolMessage | undefined = undefined
 
   constructor(
     owner: CallOwner,

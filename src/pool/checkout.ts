@@ -14,8 +14,6 @@ export class Checkout implements Waiter {
   isSettled = false
   acquireTimer: NodeJS.Timeout | undefined = undefined
   cleanUp: (() => void) | undefined = undefined
-  /** Of the caller, for the pool's channels. */
-  context: unknown = undefined
 
   constructor(
     place: { priority: number; caller: number; order: number; askedMs: number },

@@ -23,7 +23,6 @@
  *      all that was under way is answered, a connection takes nothing new; what was hit by mistake is
  *      repeated.
  */
-import { channels } from '../core/channels.ts'
 import { HastenError } from '../core/errors.ts'
 import { Call, type CallOwner } from './call.ts'
 import { cancelRequest } from './cancel-request.ts'
@@ -375,6 +374,7 @@ export class Dispatcher implements CallOwner {
     call.isExpress = true
     this.counts.express += 1
     connection.send(call)
+    call.message?.sent(connection.client)
     if (connection.calls.length > 1 && this.#watchdog === undefined) this.#watch()
   }
 
@@ -385,6 +385,7 @@ export class Dispatcher implements CallOwner {
     this.#aloneCount += 1
     connection.mode = 'alone'
     connection.send(call)
+    call.message?.sent(connection.client)
   }
 
   #grant(checkout: Checkout, connection: PooledConnection): void {
@@ -528,7 +529,7 @@ export class Dispatcher implements CallOwner {
     call.isSettled = true
     clearTimeout(call.acquireTimer)
     call.cleanUp?.()
-    if (call.context !== undefined) channels.poolDone.publish({ call, error })
+    call.message?.done(error)
     call.settle(error, result)
   }
 

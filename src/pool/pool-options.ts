@@ -7,16 +7,9 @@
 import { inspect } from 'node:util'
 import type { PoolConfig } from 'pg'
 import { HastenError } from '../core/errors.ts'
+import type { TargetSessionAttrs } from './session-target.ts'
 
 export type Priority = 'critical' | 'default' | 'background'
-
-export type TargetSessionAttrs =
-  | 'any'
-  | 'read-write'
-  | 'read-only'
-  | 'primary'
-  | 'standby'
-  | 'prefer-standby'
 
 export interface PoolOptions extends PoolConfig {
   /** A better name of `connectionTimeoutMillis`: how long a caller waits for a connection. 0: for ever. */
@@ -156,7 +149,7 @@ function texts(value: readonly string[]): readonly string[] {
 }
 
 function bouncer(value: PoolSettings['pgbouncer']): PoolSettings['pgbouncer'] {
-  if (value === 'auto' || value === 'session' || value === 'transaction' || value === false) {
+  if (!value || value === 'auto' || value === 'session' || value === 'transaction') {
     return value
   }
   throw invalid(

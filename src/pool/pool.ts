@@ -24,7 +24,6 @@ import pg, {
   type QueryResultRow,
   type Submittable,
 } from 'pg'
-import { channels } from '../core/channels.ts'
 import { monotonic } from '../core/clock.ts'
 import { HastenError } from '../core/errors.ts'
 import { TwoGenerations } from '../core/two-generations.ts'
@@ -45,6 +44,7 @@ import {
   priorityOf,
   signalOf,
 } from './pool-options.ts'
+import { PoolMessage } from './pool-message.ts'
 import { type PoolStats, poolStats } from './pool-stats.ts'
 import type { PooledConnection } from './pooled-connection.ts'
 import { SessionKeeper } from './session-keeper.ts'
@@ -295,9 +295,10 @@ export class Pool extends pg.Pool {
         },
       )
     }
-    if (channels.poolAsk.hasSubscribers) {
-      call.context = null
-      channels.poolAsk.publish({ call, text, values })
+    const message = PoolMessage.of(this, 'call', text, values as unknown[] | undefined)
+    if (message !== undefined) {
+      message.call = call
+      call.message = message
     }
     this.#dispatcher.ask(call)
   }
@@ -305,6 +306,7 @@ export class Pool extends pg.Pool {
   /** One statement, or several, that need a connection for themselves. */
   #runStock(config: unknown, values: unknown, options: Config | undefined, done: Done): void {
     runStock({
+      message: PoolMessage.of(this, 'statement'),
       config,
       values,
       priority: priorityOf(options?.priority),
@@ -390,17 +392,16 @@ export class Pool extends pg.Pool {
       return
     }
     const stack = this.#leases.sampleStack(this.#dispatcher.waiting, this.connect)
-    const message = channels.poolAsk.hasSubscribers ? { context: undefined as unknown } : undefined
-    if (message !== undefined) channels.poolAsk.publish({ checkout: message })
+    const message = PoolMessage.of(this, 'checkout')
     const checkout = this.#dispatcher.checkout(
       true,
       priorityOf(options.priority),
       (connection) => {
-        if (message !== undefined) channels.poolDone.publish({ checkout: message })
-        this.#lend(connection, stack, done)
+        message?.sent(connection.client)
+        this.#lend(connection, stack, message, done)
       },
       (error) => {
-        if (message !== undefined) channels.poolDone.publish({ checkout: message, error })
+        message?.done(error)
         done(error)
       },
     )
@@ -417,12 +418,20 @@ export class Pool extends pg.Pool {
   #lend(
     connection: PooledConnection,
     stack: string | undefined,
+    message: PoolMessage | undefined,
     done: (error: unknown, client?: LeasedClient, release?: Release) => void,
   ): void {
     this.#keeper.hand(connection)
     const lease = this.#leases.begin(
-      new Lease(connection, monotonic.now(), stack, this.#settings.guardReleased, (ended, error) =>
-        this.#released(ended, error),
+      new Lease(
+        connection,
+        monotonic.now(),
+        stack,
+        this.#settings.guardReleased,
+        (ended, error) => {
+          message?.done()
+          this.#released(ended, error)
+        },
       ),
     )
     this.emit('acquire', connection.client as unknown as PoolClient)

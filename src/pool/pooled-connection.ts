@@ -289,6 +289,7 @@ export class PooledConnection implements Sink {
 
 /** A query object that only prepares. */
 class Preparation {
+  readonly isPoolCall: boolean = true
   callback: () => void = () => {}
   readonly #write: () => void
   readonly #done: (fields: readonly unknown[] | undefined, error?: unknown) => void

@@ -5,6 +5,7 @@
  * `pg.Pool.query` does, without its faults: an SQL error closes no connection, a deadline cancels on
  * the server, and what the text did to the session is put back.
  */
+import { AsyncResource } from 'node:async_hooks'
 import { statementOf } from '../core/statement.ts'
 import { cancelRequest } from './cancel-request.ts'
 import type { Checkout } from './checkout.ts'
@@ -12,6 +13,7 @@ import type { ConnectionSet } from './connection-set.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { lostError } from './lost-call.ts'
 import type { PgClient, PgError } from './pg.ts'
+import type { PoolMessage } from './pool-message.ts'
 import type { PooledConnection } from './pooled-connection.ts'
 import type { SessionKeeper } from './session-keeper.ts'
 
@@ -19,6 +21,7 @@ import type { SessionKeeper } from './session-keeper.ts'
 const CANCEL_LIMIT_MS = 2_000
 
 export interface StockQuery {
+  readonly message: PoolMessage | undefined
   readonly config: unknown
   readonly values: unknown
   readonly priority: number
@@ -44,6 +47,7 @@ export function runStock(query: StockQuery): void {
     if (isOver) return
     isOver = true
     cleanUp?.()
+    query.message?.done(error)
     query.done(error, result)
   }
   query.limit(
@@ -59,12 +63,16 @@ export function runStock(query: StockQuery): void {
     },
   )
   if (isOver) return
+  // Whoever frees a connection does it in his own context; the statement runs in its caller's.
+  const context = new AsyncResource('HastenStatement')
   checkout = dispatcher.checkout(
     false,
     query.priority,
     (connection) => {
-      running = new Running(query, connection, settle)
-      running.start()
+      query.message?.sent(connection.client)
+      const started = new Running(query, connection, settle)
+      running = started
+      context.runInAsyncScope(() => started.start())
     },
     settle,
   )
