@@ -121,6 +121,7 @@ export class PooledConnection implements Sink {
 
   /** The client's own `query`, past what the pool has put in its place. */
   query(text: unknown, values?: unknown, callback?: unknown): unknown {
+    this.flush()
     return this.#query(text, values, callback)
   }
 

@@ -139,6 +139,8 @@ function watchStatements(connection: PooledConnection): void {
   const { client, session } = connection
   const original = client.query
   client.query = function query(text: unknown, values?: unknown, callback?: unknown): unknown {
+    // `pg` writes at once: what the pool still has to say goes before it, not into the midst of a COPY.
+    connection.flush()
     if (text !== null && typeof text === 'object') {
       const config = text as { text?: unknown; name?: unknown; values?: unknown; cursor?: unknown }
       const own = config.text ?? (config.cursor as { text?: unknown } | undefined)?.text
