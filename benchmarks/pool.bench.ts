@@ -1,0 +1,120 @@
+/**
+ * The pool against `pg.Pool`, postgres.js, pgbench and PgBouncer, and whether it is right.
+ *
+ *   npm run bench -- pool [--quick] [--only <group>,<group>]
+ *
+ * Questions: how many statements does one process get through, at which latency, while callers share
+ * connections, statements fail, or one of a hundred is slow? And: does any caller ever see what another
+ * one did? The groups are the keys of `groups` below.
+ *
+ * Conditions: PostgreSQL on the same machine by TCP, `fsync` off, in memory; each client in a process
+ * of its own, interleaved (pool-rounds.ts); NODE_ENV is production; each row is checked against the key
+ * that was asked. Only ratios within one run count. `--quick` shows the order of magnitude.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { pgbenchProgram } from '#services/pgbench.js'
+import { startPostgres } from '#services/postgres.js'
+import { type Claim, type Finding, printed, type Scope, type Table } from './pool-claim.ts'
+import { overHttp } from './pool-http.ts'
+import { interleaveClaim, isolationClaim, sameResults } from './pool-proof.ts'
+import { acquire, byKey, errors, slowNeighbour } from './pool-speed.ts'
+
+const groups: Readonly<Record<string, (scope: Scope) => Promise<Finding>>> = {
+  'by-key-64': (scope) => byKey(scope, 64),
+  'by-key-512': (scope) => byKey(scope, 512),
+  errors,
+  'slow-neighbour': slowNeighbour,
+  http: overHttp,
+  acquire,
+  'same-results': sameResults,
+  isolation: isolationClaim,
+  interleave: interleaveClaim,
+}
+
+const isQuick = process.argv.includes('--quick')
+const only = process.argv.includes('--only')
+  ? (process.argv[process.argv.indexOf('--only') + 1] ?? '').split(',')
+  : undefined
+
+await using postgres = await startPostgres({ settings: { max_connections: '400' } })
+await fill()
+
+const claims: Claim[] = []
+const tables: Table[] = []
+for (const [name, measure] of Object.entries(groups)) {
+  if (only !== undefined && !only.includes(name)) continue
+  process.stderr.write(`${name} …\n`)
+  const found = await measure({ isQuick, url: postgres.url() })
+  claims.push(...found.claims)
+  tables.push(...found.tables)
+  for (const each of found.tables) process.stdout.write(printed(each))
+}
+for (const claim of claims) process.stdout.write(line(claim))
+if (only === undefined) await write()
+
+async function fill(): Promise<void> {
+  const client = new pg.Client({ connectionString: postgres.url() })
+  await client.connect()
+  await client.query(
+    `CREATE TABLE product AS
+       SELECT id, 'product ' || id AS name, id * 10 AS price FROM generate_series(1, 1000) AS id;
+     ALTER TABLE product ADD PRIMARY KEY (id);
+     CREATE TABLE taken (id int PRIMARY KEY);
+     INSERT INTO taken VALUES (1);
+     VACUUM ANALYZE product`,
+  )
+  await client.end()
+}
+
+function line({ id, measured, unit, peer, peerMeasured, ratio, goal, met }: Claim): string {
+  const theirs = peer === null ? '' : `  ${peer}: ${peerMeasured}`
+  const times = ratio === null ? '' : `  ratio ${ratio}`
+  const own = `${String(measured).padStart(8)} ${unit}`
+  return `${id.padEnd(20)} ${own}${theirs}${times}  goal ${goal}: ${met ? 'met' : 'NOT MET'}\n`
+}
+
+async function write(): Promise<void> {
+  const [cpu] = cpus()
+  const version = 'SHOW server_version'
+  const client = new pg.Client({ connectionString: postgres.url() })
+  await client.connect()
+  const { rows } = await client.query<{ server_version: string }>(version)
+  await client.end()
+  const result = {
+    part: 'pool',
+    date: new Date().toISOString(),
+    machine: `${cpus().length} × ${cpu?.model ?? 'unknown'}, ${process.platform} ${process.arch}`,
+    versions: {
+      node: process.version,
+      postgresql: rows[0]?.server_version,
+      pg: versionOf('pg'),
+      postgres: versionOf('postgres'),
+      pgbench: await versionOfPgbench(),
+    },
+    rounds: tables,
+    isQuick,
+    claims,
+  }
+  // Compiled it lies in build/benchmarks.
+  const folder = fileURLToPath(new URL('../../benchmarks/results/', import.meta.url))
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(`${folder}pool.json`, `${JSON.stringify(result, null, 2)}\n`)
+}
+
+async function versionOfPgbench(): Promise<string> {
+  const { path, env } = await pgbenchProgram()
+  return execFileSync(path, ['--version'], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  }).trim()
+}
+
+function versionOf(name: string): string {
+  const require = createRequire(import.meta.url)
+  return (require(`${name}/package.json`) as { version: string }).version
+}
