@@ -254,6 +254,7 @@ export class ConnectionSet {
       this.#listen(connection)
     } catch (error) {
       this.#connecting -= 1
+      this.#looksEmpty()
       throw error
     }
     try {
@@ -272,7 +273,10 @@ export class ConnectionSet {
       return
     }
     this.#connecting -= 1
-    if (connection.isLost) throw new Error('Connection terminated unexpectedly')
+    if (connection.isLost) {
+      this.#looksEmpty()
+      throw new Error('Connection terminated unexpectedly')
+    }
     const { maxLifetimeMs } = this.#options
     if (maxLifetimeMs > 0) {
       connection.expiresMs = this.#now() + maxLifetimeMs * (1 - this.#random() / 10)
