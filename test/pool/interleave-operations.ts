@@ -108,7 +108,7 @@ export async function perform(operation: Operation, caller: Caller): Promise<num
     case 'misdeed': {
       const misdeed = misdeeds[operation.which] as Misdeed
       world.undone(tag)
-      await misdeed.by({ ...world, pool }, tag)
+      await misdeed.by(world.scene(pool), tag)
       return 2
     }
     case 'session':

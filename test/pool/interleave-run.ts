@@ -77,8 +77,8 @@ async function within(work: Promise<number>, ms: number): Promise<number | strin
   })
   const done = work.catch((error: unknown) => {
     if (!(error instanceof Error)) return String(error)
-    const { code } = error as { code?: unknown }
-    return `${code === undefined ? '' : `${String(code)} `}${error.message}`
+    const { code = 'error' } = error as { code?: string }
+    return `${code}: ${error.message}`
   })
   const outcome = await Promise.race([done, late])
   clearTimeout(timer)

@@ -53,7 +53,7 @@ export async function isolation(options: IsolationOptions): Promise<Isolation> {
         const misdeed = chosen[misbehaved++ % chosen.length] as Misdeed
         world.undone(tag)
         // With pg.Pool a misdeed may meet another one; that it then fails is not counted.
-        const failed = await within(misdeed.by({ ...world, pool }, tag), misdeed.name)
+        const failed = await within(misdeed.by(world.scene(pool), tag), misdeed.name)
         if (failed !== undefined && !isPgPool) leaks.push(`${misdeed.name}: ${failed}`)
         continue
       }

@@ -12,6 +12,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
+import type { Scene } from './isolation-misdeeds.ts'
 
 const SHAPES = 50
 
@@ -44,6 +45,11 @@ export class World {
       CREATE TABLE shape AS SELECT id, 'shape ' || id AS tag FROM generate_series(1, ${SHAPES}) AS id;
       ALTER TABLE shape ADD PRIMARY KEY (id)`)
     return world
+  }
+
+  /** What a misdeed needs to know. */
+  scene(pool: pg.Pool): Scene {
+    return { pool, stranger: this.stranger, elsewhere: this.elsewhere }
   }
 
   written(tag: string): void {

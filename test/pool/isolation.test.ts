@@ -47,7 +47,7 @@ for (const misdeed of misdeeds) {
     const tag = 'before_0'
     world.undone(tag)
 
-    await misdeed.by({ ...world, pool }, tag)
+    await misdeed.by(world.scene(pool), tag)
 
     const client = await pool.connect()
     assert.equal(await isInTransaction(client), false)
