@@ -35,6 +35,8 @@ export interface PgBouncerOptions {
   readonly mode?: 'session' | 'transaction' | 'statement'
   /** @default '1.18' */
   readonly version?: PgBouncerVersion
+  /** Others who are let in, name to password. */
+  readonly users?: Readonly<Record<string, string>>
   /** Lines of the section `[pgbouncer]`. */
   readonly settings?: Readonly<Record<string, string>>
   /** The whole file instead: address, port and the place of the user list are put in. */
@@ -182,8 +184,12 @@ class PgBouncerServer implements PgBouncer {
   }
 
   async #launch(): Promise<void> {
-    const { user, password } = this.#options.server
-    this.#write('userlist.txt', `${quoted(user)} ${quoted(password)}\n`)
+    const { server, users = {} } = this.#options
+    const list = Object.entries({ ...users, [server.user]: server.password })
+    this.#write(
+      'userlist.txt',
+      list.map(([user, password]) => `${quoted(user)} ${quoted(password)}\n`).join(''),
+    )
     this.#write('pgbouncer.ini', this.#ini())
     this.#process = await ServerProcess.start({
       name: 'PgBouncer',

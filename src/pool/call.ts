@@ -62,6 +62,7 @@ export class Call implements Waiter {
   flush = 0
   /** The how-manieth run of its prepared statement on this connection; 0: unnamed. */
   use = 0
+  cancelRequests = 0
   /** CommandComplete has come, ReadyForQuery not yet. */
   isComplete = false
   /** Went with others on a connection that is shared. */

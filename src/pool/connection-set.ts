@@ -21,12 +21,15 @@ import type { Connector } from './connector.ts'
 import type { PgClient } from './pg.ts'
 import { PooledConnection } from './pooled-connection.ts'
 import type { PoolSettings } from './pool-options.ts'
-import { detectPooler } from './pooler.ts'
+import { backendPid } from './pooler-probe.ts'
+import { detectPooler, type Pooler, tellsOfPooler } from './pooler.ts'
 
 /** How long a sign of life may take. */
 const VALIDATION_MS = 2_000
 /** After a connection is told to end, its socket is closed by force. */
 const END_MS = 2_000
+/** How long a new connection's first answer may take, behind a pooler that is busy. */
+const DETECTION_MS = 10_000
 const RESTORE_MS = 1_000
 /** With the server full, the next attempt for callers who have other connections to wait for. */
 const FULL_MS = 1_000
@@ -79,13 +82,15 @@ export class ConnectionSet {
   #fullUntilMs = 0
   #sweeper: NodeJS.Timeout | undefined
   #restorer: NodeJS.Timeout | undefined
-  #pooler: Promise<void> | undefined
+  #detection: Promise<void> | undefined
   /** Named statements may be used. */
   canPrepare: boolean
   /** Several statements may be under way on a connection. */
   canPipeline = true
   /** Most connections that are shared at one time. */
   expressLimit: number
+  /** Undefined until the first connection has shown it. */
+  pooler: Pooler | undefined
   /** A pooler is between here and the server. */
   isPooled = false
   /** Each transaction may be on another server connection. */
@@ -258,9 +263,16 @@ export class ConnectionSet {
       throw error
     }
     try {
+      await this.#reachServer(connection)
+    } catch (error) {
+      this.#connecting -= 1
+      this.destroy(connection, error as Error)
+      throw error
+    }
+    try {
       connection.client.connection?.stream.setKeepAlive?.(true, 10_000)
-      await this.#knowPooler(connection)
       connection.canPrepare = this.canPrepare
+      connection.canClose = !this.isByTransaction
       await this.#host.setUp(connection)
       await this.#warm(connection)
     } catch (error) {
@@ -293,22 +305,59 @@ export class ConnectionSet {
     client.once('end', () => this.lost(connection, new Error('Connection terminated unexpectedly')))
   }
 
-  /** Asked once, on the first connection. */
+  /**
+   * Up to the server itself. A pooler lets clients in without having a server for them; by session,
+   * one more than it has servers would wait until somebody else's connection ends.
+   */
+  async #reachServer(connection: PooledConnection): Promise<void> {
+    const { client } = connection
+    const isFirst = this.#detection === undefined
+    const limitMs = isFirst ? DETECTION_MS : VALIDATION_MS
+    let limit: NodeJS.Timeout | undefined
+    const reached = this.#knowPooler(connection).then(() =>
+      isFirst || !this.isPooled || this.isByTransaction || client.connection === undefined
+        ? undefined
+        : backendPid(client),
+    )
+    const late = new Promise<never>((_, reject) => {
+      limit = setTimeout(
+        () => reject(new Error(`timeout expired: no answer from a server within ${limitMs} ms`)),
+        limitMs,
+      )
+    })
+    try {
+      await Promise.race([reached, late])
+    } finally {
+      clearTimeout(limit)
+    }
+  }
+
+  /**
+   * Asked once, on the first connection; again where a later one tells of a pooler that the first knew
+   * nothing of.
+   */
   #knowPooler(connection: PooledConnection): Promise<void> {
-    this.#pooler ??= detectPooler(connection.client, this.#settings.pgbouncer).then(
-      ({ isPooled, mode, prepare, pipeline }) => {
+    const { client } = connection
+    const { pgbouncer } = this.#settings
+    if (this.pooler?.isPooled === false && pgbouncer === 'auto' && tellsOfPooler(client)) {
+      this.#detection = undefined
+    }
+    this.#detection ??= detectPooler(client, pgbouncer).then(
+      (pooler) => {
+        const { isPooled, mode, prepare, pipeline } = pooler
+        this.pooler = pooler
         this.isPooled = isPooled
         this.isByTransaction = isPooled && mode === 'transaction'
-        this.canPrepare = this.canPrepare && prepare
+        this.canPrepare = this.#settings.prepare && prepare
         this.canPipeline = pipeline
         if (!pipeline) this.expressLimit = 0
       },
       (error: unknown) => {
-        this.#pooler = undefined
+        this.#detection = undefined
         throw error
       },
     )
-    return this.#pooler
+    return this.#detection
   }
 
   async #warm(connection: PooledConnection): Promise<void> {

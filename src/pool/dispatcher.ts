@@ -43,6 +43,7 @@ const MAX_PATIENCE = 16
 const LAST_RESORT_MS = 20
 /** A statement that has been cancelled must end within this, or its connection is replaced. */
 const CANCEL_LIMIT_MS = 2_000
+const CANCEL_AGAIN_MS = 25
 const MAX_ATTEMPTS = 4
 /** Express calls within this time keep a connection from statements alone. */
 const EXPRESS_RECENT_MS = 1_000
@@ -488,7 +489,7 @@ export class Dispatcher implements CallOwner {
     if (connection.isLost) return
     const head = connection.calls[0]
     if (head !== undefined) {
-      if (head.isSettled && connection.cancels === 0) this.#cancel(connection)
+      if (head.isSettled && connection.cancels === 0) this.#cancelAgain(connection, head)
       if (this.#express.size > 0) this.pump()
       return
     }
@@ -539,6 +540,7 @@ export class Dispatcher implements CallOwner {
     connection.hasBeenCancelled = true
     connection.isDraining = true
     const head = connection.calls[0]
+    if (head !== undefined) head.cancelRequests += 1
     const limit = setTimeout(() => {
       if (head !== undefined && connection.calls[0] === head && !connection.isLost) {
         this.#set.destroy(connection, new Error('a cancelled statement did not end'))
@@ -554,6 +556,22 @@ export class Dispatcher implements CallOwner {
       this.#after(connection, this.#now())
       this.pump()
     })
+  }
+
+  /** A request that came to nothing is repeated, less and less often. */
+  #cancelAgain(connection: PooledConnection, head: Call): void {
+    if (head.cancelRequests === 0) {
+      this.#cancel(connection)
+      return
+    }
+    const again = setTimeout(
+      () => {
+        const isStill = connection.calls[0] === head && !connection.isLost
+        if (isStill && connection.cancels === 0) this.#cancel(connection)
+      },
+      CANCEL_AGAIN_MS * 2 ** head.cancelRequests,
+    )
+    again.unref()
   }
 
   #watch(): void {

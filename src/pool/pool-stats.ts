@@ -2,6 +2,7 @@ import type { ConnectionSet } from './connection-set.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Holder, Leases } from './leases.ts'
 import type { ConnectionMode } from './pooled-connection.ts'
+import type { Pooler } from './pooler.ts'
 import type { Lane, StatementBook } from './statement-book.ts'
 
 export interface StatementStats {
@@ -37,6 +38,8 @@ export interface PoolStats {
   readonly waiting: { readonly express: number; readonly alone: number; readonly lent: number }
   /** A pooler such as PgBouncer is between here and the server. */
   readonly isPooled: boolean
+  /** What it lets through, and how that is known; undefined before the first connection. */
+  readonly pooler: Pooler | undefined
   /** Since the pool was made. */
   readonly counts: {
     readonly express: number
@@ -72,6 +75,7 @@ export function poolStats(
     connecting: set.connecting,
     waiting: dispatcher.waitingByLane,
     isPooled: set.isPooled,
+    pooler: set.pooler,
     counts: { ...dispatcher.counts },
     connections: [...set.all()].map((connection) => ({
       number: connection.number,

@@ -16,6 +16,7 @@
  *   3. The columns of a prepared statement are asked for once. Should they change, the server refuses
  *      to run it (0A000), and it is prepared anew.
  *   4. At most `maxPrepared` statements; the one whose last use is longest ago is closed for the next.
+ *      Behind a pooler by transaction nothing is closed (see there why): what comes later goes unnamed.
  */
 import pg from 'pg'
 import type { Call } from './call.ts'
@@ -91,6 +92,7 @@ export class PooledConnection implements Sink {
   cancels = 0
   hasBeenCancelled = false
   canPrepare: boolean = true
+  canClose: boolean = true
   isVerified = false
   flushes = 0
   readonly #prepared = new Map<string, Prepared>()
@@ -221,7 +223,7 @@ export class PooledConnection implements Sink {
     if (this.#prepared.get(text) !== prepared) return
     this.#prepared.delete(text)
     // The server may have kept it where not Parse failed but what came after.
-    serializer.close.call(this, { type: 'S', name: prepared.name })
+    if (this.canClose) serializer.close.call(this, { type: 'S', name: prepared.name })
   }
 
   /** After DEALLOCATE ALL. */
@@ -262,7 +264,10 @@ export class PooledConnection implements Sink {
       return known.isReady ? { statement: known, isNew: false } : unnamed
     }
     if (!isWanted) return unnamed
-    if (this.#prepared.size >= this.#maxPrepared) this.#closeOldest()
+    if (this.#prepared.size >= this.#maxPrepared) {
+      if (!this.canClose) return unnamed
+      this.#closeOldest()
+    }
     const statement: Prepared = {
       name: `hasten_${this.number}_${++this.#clock}`,
       isReady: false,
