@@ -9,6 +9,8 @@
  * The span lasts until the body has arrived in full, not until somebody has parsed it. A redirect is
  * a request of its own.
  *
+ * What waits in the line of `httpPool()` is a span of kind `pool-wait` before it.
+ *
  * `create` is published where the request object is made. A pool of limited size makes it when a
  * connection is free, in the context of the request that freed it. So `dispatch` of the copies from
  * npm remembers, by handler, where it was first called (the copy inside of Node is only ever used with
@@ -74,7 +76,21 @@ export function observeUndici(): void {
   on('undici:request:error', ({ request, error }) => {
     calls.get(request)?.span.end(error ?? new Error('failed'))
   })
+  observeWaiting()
   onModule('undici', observeDispatch)
+}
+
+/** `hasten/pool`'s own line in front of undici tells when somebody waits in it. */
+function observeWaiting(): void {
+  const waits = new WeakMap<object, Span>()
+  channel('hasten:http-pool:waiting').subscribe((message) => {
+    const { origin } = message as { readonly origin: string }
+    const span = timing.scope()?.open('pool-wait', `connection to ${new URL(origin).host}`)
+    if (span !== undefined) waits.set(message as object, span)
+  })
+  channel('hasten:http-pool:admitted').subscribe((message) => {
+    waits.get(message as object)?.end()
+  })
 }
 
 interface Message {

@@ -134,3 +134,23 @@ test('the host is the one that is called, whatever the header says', async (t) =
   assert.equal(span?.host, 'localhost')
   assert.equal(span.name, 'GET localhost/a')
 })
+
+test('httpPool: each call is a span of its own request, and so is the wait for a connection', async (t) => {
+  const app = await ObservedProcess.start(t, 'outbound', { libraries: ['undici'] })
+
+  await Promise.all([1, 2, 3].map(() => app.get('/pooled?path=/slow')))
+
+  const isMine = ({ route }: { route: string }): boolean => route === '/pooled'
+  const facts = await app.facts(({ requests: all }) => all.filter(isMine).length === 3)
+  const requests = facts.requests.filter(isMine)
+  const waits = requests.flatMap(({ spans }) => spans.filter(({ kind }) => kind === 'pool-wait'))
+  assert.deepEqual(
+    requests.map(({ spans }) => spans.filter(({ kind }) => kind === 'http').length),
+    [1, 1, 1],
+  )
+  assert.equal(waits.length, 2)
+  for (const { name, durationMs } of waits) {
+    assert.match(String(name), /^connection to 127\.0\.0\.1:\d+$/)
+    assert.ok(durationMs > 30, `${durationMs}`)
+  }
+})
