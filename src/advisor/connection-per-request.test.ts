@@ -17,7 +17,11 @@ test('a client that is opened in the handler costs what connecting takes', () =>
   assert.deepEqual(others, [])
   assert.equal(finding?.kind, 'connection-per-request')
   assert.equal(finding?.confidence, 'likely')
-  assert.ok(finding?.remedy.code?.includes('new pg.Pool'))
+  assert.match(finding?.remedy.code ?? '', /^import { Pool } from 'hasten\/pool'$/m)
+  // 200 requests in 10 seconds, with a statement of 1 ms each.
+  assert.match(finding?.remedy.code ?? '', /new Pool\(.*min: 1, max: 4 }\)/)
+  assert.match(finding?.remedy.note ?? '', /20 requests per second × 1 ms/)
+  assert.match(finding?.remedy.note ?? '', /There is a pool already, of at most 4/)
   assert.ok(Math.abs((finding?.savesMsPerRequest ?? 0) - 6) < 0.01)
 })
 

@@ -20,6 +20,8 @@
 import type { RouteFacts } from '../core/facts.ts'
 import type { Candidate } from './candidate.ts'
 import { amount, covered, figure, median, per, percent } from './measure.ts'
+import { poolRemedy, poolsInWords } from './pool-remedy.ts'
+import { poolSizeOf } from './pool-size.ts'
 import type { RouteView, Situation } from './situation.ts'
 
 export interface ConnectionPerRequestThresholds {
@@ -103,7 +105,10 @@ function candidateOf(
     }),
   )
   const ms = seen.length === 0 ? totalMs : totalMs * Math.min(1, overlap)
-  const max = Math.max(10, ...situation.pools.map(({ max: own }) => (isHidden ? 0 : amount(own))))
+  const pool = poolRemedy(situation, {
+    size: poolSizeOf(situation),
+    comment: 'Once for the process, in a module of its own, never inside a handler.',
+  })
   return {
     kind: 'connection-per-request',
     subject: isHidden ? 'pool' : 'client',
@@ -123,15 +128,12 @@ function candidateOf(
     confidence: 'likely',
     remedy: {
       code: [
-        `import pg from 'pg'`,
+        ...pool.lines,
         '',
-        '// Once for the process, in a module of its own, never inside a handler.',
-        `export const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: ${max} })`,
-        '',
-        '// In the handler: no connect(), no end().',
-        `const { rows } = await pool.query('SELECT …', [id])`,
+        '// In the handler: nothing is opened, nothing is closed.',
+        ...pool.use,
       ].join('\n'),
-      note: 'One `pg.Pool` for the process. Statements that belong to one transaction share a client: `const client = await pool.connect()`, and `client.release()` in a `finally`.',
+      note: [pool.note, ...(isHidden ? [] : [poolsInWords(situation)])].join(' ').trim(),
     },
     claims: [{ resource: 'connect', ms }],
   }

@@ -20,6 +20,16 @@ test('names who holds a connection while an outbound call runs, and not those wh
   )
 })
 
+test('who holds one for long gets a pool that tells from where', () => {
+  const finding = advise(shipping().observation()).find(isStarvation)
+
+  assert.match(finding?.remedy.code ?? '', /import { Pool } from 'hasten\/pool'/)
+  // The round number below a hold of 151 ms.
+  assert.match(finding?.remedy.code ?? '', /leakDetectionMs: 100,/)
+  assert.match(finding?.remedy.code ?? '', /await fetch\(url\) +\/\/ no connection is held/)
+  assert.match(finding?.remedy.note ?? '', /^Call others before `pool.connect\(\)`/)
+})
+
 test('slow statements that fill the pool are the cause', () => {
   const app = new ObservationBuilder().pool({ max: 4, waitingMax: 20 })
   app.route('GET /report', (request, i, phase) => {
@@ -39,6 +49,8 @@ test('slow statements that fill the pool are the cause', () => {
 
   assert.equal(starvation?.cause, findings.find(({ kind }) => kind === 'slow-query')?.id)
   assert.match(starvation?.title ?? '', /Slow statements/)
+  assert.match(starvation?.remedy.code ?? '', /import { Pool } from 'hasten\/pool'/)
+  assert.match(starvation?.remedy.note ?? '', /^Mend the statement first/)
 })
 
 test('short statements in large number find the pool too small', () => {
@@ -55,7 +67,26 @@ test('short statements in large number find the pool too small', () => {
   const [finding] = advise(app.observation())
 
   assert.equal(finding?.title, 'The pool is too small for its traffic')
-  assert.match(finding.remedy.code ?? '', /max: 3/)
+  // 400 requests per second × 4 ms: 1.6 on average, 7 at nearly every moment.
+  assert.match(finding.remedy.code ?? '', /new Pool\(.*min: 2, max: 7 }\)/)
+  assert.match(finding.remedy.note ?? '', /By Little's law 1\.6 connections/)
+})
+
+test('a pool that has enough on average is not made smaller', () => {
+  const app = new ObservationBuilder().pool({ max: 50, waitingMax: 30 })
+  app.route(
+    'GET /users/:id',
+    (request, i, phase) => {
+      if (phase === 'load') request.poolWait(250)
+      request.query(user, { ms: 150, sends: [i] })
+    },
+    { total: 2000 },
+  )
+  app.plans = [{ statement: app.statement(user), plan: { 'Node Type': 'Index Scan' } }]
+
+  const finding = advise(app.observation()).find(isStarvation)
+
+  assert.match(finding?.remedy.code ?? '', /max: 50/)
 })
 
 test('a pool that is full at a rate that was searched for is where the search ended, no fault', () => {

@@ -28,6 +28,8 @@
 import type { Candidate } from './candidate.ts'
 import { type ConnectionUse, connectionUseOf, waitForOthersOf } from './connection-use.ts'
 import { amount, figure, per, percent, sum } from './measure.ts'
+import { leakThresholdOf, poolRemedy } from './pool-remedy.ts'
+import { type PoolSize, poolSizeOf } from './pool-size.ts'
 import type { RouteView, Situation } from './situation.ts'
 
 export interface PoolStarvationThresholds {
@@ -112,6 +114,14 @@ function usesPool({ load }: RouteView): boolean {
 function heldTooLong(use: ConnectionUse, common: Common): Candidate {
   const { route, heldMs, usedMs, heldForHttpMs, calls, idleLent } = use
   const isForHttp = heldForHttpMs * 2 >= heldMs - usedMs
+  const threshold = leakThresholdOf(heldMs)
+  const pool = poolRemedy(common.situation, {
+    size: poolSizeOf(common.situation),
+    comment: 'Once for the process. Single statements share a few of its connections.',
+    options: [
+      `leakDetectionMs: ${threshold}, // warns of who keeps one for longer, and from where`,
+    ],
+  })
   const during = isForHttp ? `${calls.slice(0, 2).join(' and ')} runs` : 'no statement runs on it'
   return {
     ...base(use, common, idleLent / common.lent),
@@ -123,10 +133,20 @@ function heldTooLong(use: ConnectionUse, common: Common): Candidate {
     ],
     remedy: {
       code: [
-        `const { rows } = await pool.query('SELECT …', [id]) // borrowed and returned at once`,
-        `const answer = await fetch(url)                     // no connection is held meanwhile`,
+        ...pool.lines,
+        '',
+        `${(pool.use[0] ?? '').padEnd(56)} // borrowed and returned at once`,
+        `${'const answer = await fetch(url)'.padEnd(56)} // no connection is held meanwhile`,
       ].join('\n'),
-      note: 'Call others before `pool.connect()` or after `client.release()`. Where both belong to one transaction, fetch first, then begin.',
+      note: [
+        'Call others before `pool.connect()` or after `client.release()`. Where both belong to one transaction, fetch first, then begin.',
+        ...(pool.isOurs
+          ? [
+              'The pool keeps others from waiting for what is left of it: their single statements share connections, and one is left to them.',
+            ]
+          : []),
+        pool.note,
+      ].join(' '),
     },
   }
 }
@@ -142,7 +162,12 @@ function busy(use: ConnectionUse, common: Common): Candidate | undefined {
     slowest !== undefined && per(slowest.totalMs, amount(slowest.calls)) >= 20 && share >= 0.3
   // Whatever fills first is where a search for the highest rate ends; no fault of the pool's.
   if (!isSlow && common.situation.isRateSearched) return undefined
-  const wanted = Math.max(Math.ceil(common.max * 1.5), Math.ceil(common.lent * 1.5))
+  const pool = poolRemedy(common.situation, {
+    size: atLeast(poolSizeOf(common.situation), common.situation),
+    comment: isSlow
+      ? 'Once for the process. What takes long has a connection for itself, away from the others.'
+      : 'Once for the process. Single statements share a few of its connections.',
+  })
   return {
     ...base(use, common, isSlow ? share : 1),
     // A burst queues in any pool; too small is one that is full on average.
@@ -155,14 +180,20 @@ function busy(use: ConnectionUse, common: Common): Candidate | undefined {
       `On average ${figure(common.lent)} connections are in use; the pools have ${figure(common.max)}.`,
       ...waiting(common),
     ],
-    remedy: isSlow
-      ? {
-          note: 'Mend the statement first: a larger pool only lets more of it run at once. See the slow-query of this route.',
-        }
-      : {
-          code: `export const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: ${wanted} })`,
-          note: `Fewer and shorter statements help more. PostgreSQL works best with about two active connections per core; all processes together must stay below its max_connections.`,
-        },
+    remedy: {
+      code: pool.lines.join('\n'),
+      note: isSlow
+        ? [
+            'Mend the statement first: a larger pool only lets more of it run at once. See the slow-query of this route.',
+            ...(pool.isOurs
+              ? [
+                  'Until then the pool keeps short statements from waiting behind it: it leaves one connection to them.',
+                ]
+              : []),
+            pool.note,
+          ].join(' ')
+        : `${pool.note} Fewer and shorter statements help more. PostgreSQL works best with two to four active connections per core; all processes together must stay below its max_connections.`,
+    },
     ...(slowest !== undefined &&
       !common.isLoopBusy && {
         blame: {
@@ -172,6 +203,14 @@ function busy(use: ConnectionUse, common: Common): Candidate | undefined {
         },
       }),
   }
+}
+
+/** Nobody makes a pool smaller because others wait for it. */
+function atLeast(size: PoolSize, { pools }: Situation): PoolSize {
+  const has = Math.max(0, ...pools.map(({ max }) => amount(max)))
+  if (size.max > has) return size
+  const why = `The ${figure(has)} connections that it has would be enough for the average: bursts wait, and single statements that share a connection do not.`
+  return { ...size, max: has, why }
 }
 
 function waiting({ victims, waitingMax, isLoopBusy, situation }: Common): string[] {

@@ -51,6 +51,8 @@ export interface Situation {
   readonly hasLoad: boolean
   readonly blocks: readonly BlockFacts[]
   readonly processes: number
+  /** Of the application, as far as they are known. */
+  readonly packages: ReadonlySet<string>
   /** The doctor raised the rate until the server had no more to give. */
   readonly isRateSearched: boolean
   /** Highest of the processes under load, 0 to 1. */
@@ -86,6 +88,7 @@ export function situationOf(observation: Observation): Situation {
     hasLoad: load.routes.length > 0,
     blocks: inOrder(observation.blocks),
     processes: Math.max(1, new Set(load.processes.map(({ pid }) => pid)).size),
+    packages: new Set(observation.packages),
     isRateSearched: observation.isRateSearched === true,
     loopUtilisation: Math.max(0, ...load.processes.map((each) => amount(each.loopUtilisation))),
     statement,

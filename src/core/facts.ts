@@ -206,6 +206,8 @@ export interface Observation {
   readonly plannedPerSecond?: Readonly<Record<string, number>>
   /** The load was raised until the server had no more to give: something is full by design. */
   readonly isRateSearched?: boolean
+  /** Names of packages that the application loaded or depends on, as far as they are known. */
+  readonly packages?: readonly string[]
 }
 
 export interface Phase {

@@ -27,6 +27,7 @@ import {
 import type { LoadMode, LoadSummary, NotDriven, Progress } from '../../report/index.ts'
 import type { Target } from '../target/index.ts'
 import type { Goal } from '../goal.ts'
+import { dependenciesOf } from './packages.ts'
 import { RouteNames } from './route-names.ts'
 
 export interface Traffic {
@@ -98,6 +99,10 @@ export class Examination {
       plans: this.#plans,
       ...(this.#planned === undefined ? {} : { plannedPerSecond: this.#planned }),
       isRateSearched: this.#isRateSearched,
+      packages: [
+        ...this.#target.seen().modules.map(({ name }) => name),
+        ...dependenciesOf(process.cwd()),
+      ],
     }
   }
 
