@@ -14,23 +14,14 @@ import { inspect } from 'node:util'
 
 const guarded = Symbol.for('hasten.channel.guarded')
 
-export const channels: {
-  readonly request: Channel
-  readonly poolAsk: Channel
-  readonly poolSent: Channel
-  readonly poolDone: Channel
-} = {
+export const channels: { readonly request: Channel } = {
   /** A finished `Timeline`. Read it within the callback; it is not kept. */
-  request: withGuardedSubscribers(channel('hasten:request')),
-  /** A `PoolMessage` as somebody asks the pool, in his context. */
-  poolAsk: withGuardedSubscribers(channel('hasten:pool:ask')),
-  /** The same as a connection takes it, in any context. */
-  poolSent: withGuardedSubscribers(channel('hasten:pool:sent')),
-  /** The same when it is over. */
-  poolDone: withGuardedSubscribers(channel('hasten:pool:done')),
+  request: guardedChannel('hasten:request'),
 }
 
-function withGuardedSubscribers(target: Channel & { [guarded]?: true }): Channel {
+/** Node's channel of that name, whose subscribers cannot harm the process. */
+export function guardedChannel(name: string): Channel {
+  const target: Channel & { [guarded]?: true } = channel(name)
   // Two copies of the package share Node's channel: one guard is enough.
   if (target[guarded]) return target
   const guards = new WeakMap<ChannelListener, ChannelListener>()

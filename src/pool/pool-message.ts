@@ -8,9 +8,9 @@
  * One object goes through all three, and `context` is the subscriber's. Made only while somebody
  * listens. `sent` does not come where the caller gave up before, and comes again for a repetition.
  */
-import { channels } from '../core/channels.ts'
 import type { Call } from './call.ts'
 import type { PgClient } from './pg.ts'
+import { poolChannels } from './pool-channels.ts'
 
 export class PoolMessage {
   readonly pool: object
@@ -45,19 +45,19 @@ export class PoolMessage {
     text?: string,
     values?: readonly unknown[],
   ): PoolMessage | undefined {
-    if (!channels.poolAsk.hasSubscribers) return undefined
+    if (!poolChannels.ask.hasSubscribers) return undefined
     const message = new PoolMessage(pool, kind, performance.now(), text, values)
-    channels.poolAsk.publish(message)
+    poolChannels.ask.publish(message)
     return message
   }
 
   sent(client: PgClient): void {
     this.client = client
-    channels.poolSent.publish(this)
+    poolChannels.sent.publish(this)
   }
 
   done(error?: unknown): void {
     this.error = error
-    channels.poolDone.publish(this)
+    poolChannels.done.publish(this)
   }
 }
