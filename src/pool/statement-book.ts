@@ -171,6 +171,11 @@ export class StatementBook {
     return fresh
   }
 
+  /** Entries, for tests of its bounds. */
+  get size(): number {
+    return this.#texts.size + this.#shapes.size
+  }
+
   /** Texts of the express lane, those that ran most first: what a new connection should know. */
   hottest(count: number): KnownText[] {
     return this.#texts

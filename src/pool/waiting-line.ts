@@ -36,6 +36,11 @@ export class WaitingLine<T extends Waiter> {
     return this.#kept - this.#settled
   }
 
+  /** Those in memory, the ones who gave up among them. */
+  get kept(): number {
+    return this.#kept
+  }
+
   push(waiter: T): void {
     const callers = this.#callers[waiter.priority] as Map<number, Queue<T>>
     const queue = callers.get(waiter.caller)
