@@ -9,7 +9,8 @@
  * the process. A server's last words may come in one packet with its readiness (`FATAL 57P01` behind
  * ReadyForQuery), so the hand-over waits, by way of a promise, until the packet has been read.
  *
- * `connect` is called with a callback, which is what every `Client` of others has.
+ * `connect` is called with a callback, which is what every `Client` of others has; one that fails may
+ * have no more than `connect` and `on`.
  */
 import type { PgClient, PgClientClass } from './pg.ts'
 import type { Reported } from './session-target.ts'
@@ -39,7 +40,7 @@ export function attemptConnect(attempt: ConnectAttempt): Promise<PgClient> {
       isSettled = true
       clearTimeout(timer)
       signal.removeEventListener('abort', onAbort)
-      client.removeListener('end', onEnd)
+      client.removeListener?.('end', onEnd)
       return true
     }
     const fail = (error: unknown): void => {
@@ -50,7 +51,7 @@ export function attemptConnect(attempt: ConnectAttempt): Promise<PgClient> {
     }
     const succeed = (): void => {
       if (!settle()) return
-      client.removeListener('error', fail)
+      client.removeListener?.('error', fail)
       resolve(client)
     }
     const onAbort = (): void => fail(signal.reason)
@@ -107,6 +108,6 @@ function dismiss(client: PgClient): void {
 
 /** At once: whoever does not answer is not told either. */
 function destroy(client: PgClient): void {
-  if (client.connection === undefined) client.end(() => {})
+  if (client.connection === undefined) client.end?.(() => {})
   else client.connection.stream.destroy()
 }

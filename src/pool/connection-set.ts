@@ -61,6 +61,8 @@ export interface ConnectionSetHost {
   /** Something may be possible now that was not. */
   pump(): void
   hottest(count: number): readonly string[]
+  /** In the words of `pg.Pool`, for the `log` of the options. */
+  log(message: string): void
 }
 
 export class ConnectionSet {
@@ -164,7 +166,9 @@ export class ConnectionSet {
       if (at !== -1) this.sharing.splice(at, 1)
     }
     if (connection.isLost || connection.mode === 'closing') return
-    if (connection.uses >= this.#options.maxUses || connection.expiresMs <= now || this.#isEnding) {
+    const isExpended = connection.uses >= this.#options.maxUses
+    if (isExpended || connection.expiresMs <= now || this.#isEnding) {
+      if (!this.#isEnding) this.#host.log(`remove ${isExpended ? 'expended' : 'expired'} client`)
       this.retire(connection)
       return
     }
@@ -251,6 +255,7 @@ export class ConnectionSet {
 
   async #open(): Promise<void> {
     this.#connecting += 1
+    this.#host.log('connecting new client')
     let connection: PooledConnection
     try {
       const client = await this.#connector.connect()
@@ -259,6 +264,7 @@ export class ConnectionSet {
       this.#listen(connection)
     } catch (error) {
       this.#connecting -= 1
+      this.#host.log('client failed to connect')
       this.#looksEmpty()
       throw error
     }
@@ -295,6 +301,7 @@ export class ConnectionSet {
       this.#expireIn(connection)
     }
     this.#all.add(connection)
+    this.#host.log('new client connected')
     if (this.#isEnding && this.onEmpty !== undefined) this.retire(connection)
     else this.#host.opened(connection)
   }
@@ -367,7 +374,6 @@ export class ConnectionSet {
   }
 
   #cannotOpen(error: unknown): void {
-    if (this.#isEnding) this.#looksEmpty()
     if (this.#all.size > 0) {
       // Callers wait for those that there are; it is tried again when the next one asks.
       this.#fullUntilMs = this.#now() + FULL_MS
@@ -433,8 +439,10 @@ export class ConnectionSet {
     for (const connection of [...this.#free]) {
       if (this.#all.size <= min) return
       const left = connection.freeSinceMs + idleTimeoutMs - now
-      if (left <= 1) this.retire(connection)
-      else next = Math.min(next, left)
+      if (left <= 1) {
+        this.#host.log('remove idle client')
+        this.retire(connection)
+      } else next = Math.min(next, left)
     }
     if (next < Number.POSITIVE_INFINITY) this.#sweepIn(next)
   }

@@ -33,6 +33,8 @@ export interface PgClient extends EventEmitter {
   readonly _connected?: boolean
   /** Of the last ReadyForQuery: `I` idle, `T` in a transaction, `E` in one that failed. */
   readonly _txStatus?: 'I' | 'T' | 'E' | null
+  /** False from a statement's sending to the server's readiness for the next. */
+  readonly readyForQuery?: boolean
   readonly _activeQuery?: unknown
   readonly _queryQueue?: unknown[]
   readonly _sentQueryQueue?: unknown[]

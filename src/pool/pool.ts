@@ -128,6 +128,7 @@ export class Pool extends pg.Pool {
         removed: (client) => this.emit('remove', client as unknown as PoolClient),
         pump: () => this.#dispatcher.pump(),
         hottest: (count) => this.#book.hottest(count).map(({ text }) => text),
+        log: (message) => face.log(message),
       },
       now,
       Math.random,
@@ -368,10 +369,17 @@ export class Pool extends pg.Pool {
   override connect(given?: unknown): Any {
     if (typeof given === 'function') {
       const bound = AsyncResource.bind(given as (...all: unknown[]) => unknown)
+      let hasReturned = false
       this.#checkout({}, (error, client, release) => {
-        if (error) bound(error, undefined, noop)
-        else bound(undefined, client, release)
+        const call = () => {
+          if (error) bound(error, undefined, noop)
+          else bound(undefined, client, release)
+        }
+        // Never before `connect` has returned.
+        if (hasReturned) call()
+        else process.nextTick(call)
       })
+      hasReturned = true
       return undefined
     }
     const PromiseClass = (this as unknown as Face).Promise
@@ -532,6 +540,7 @@ interface Face {
   }
   readonly Client: PgClientClass
   readonly Promise: PromiseConstructor
+  readonly log: (message: string) => void
   ending: boolean
   ended: boolean
 }

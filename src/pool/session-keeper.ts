@@ -160,9 +160,15 @@ function ask(connection: PooledConnection, text: string, values?: unknown): Prom
   })
 }
 
+/** An error is told before the server is ready again and says in which transaction status it is. */
 function isBusy(client: PgClient): boolean {
-  const { _activeQuery, _queryQueue, _sentQueryQueue } = client
-  return Boolean(_activeQuery) || Boolean(_queryQueue?.length) || Boolean(_sentQueryQueue?.length)
+  const { _activeQuery, _queryQueue, _sentQueryQueue, readyForQuery } = client
+  return (
+    Boolean(_activeQuery) ||
+    Boolean(_queryQueue?.length) ||
+    Boolean(_sentQueryQueue?.length) ||
+    readyForQuery === false
+  )
 }
 
 /** A cursor or stream holds the connection until it is closed, which its owner has not done. */

@@ -134,10 +134,7 @@ eachPool(postgres, (kind) => {
     client.connection.stream.destroy(new Error('from below'))
     await until('it has erred', () => errors.length > 0)
 
-    assert.deepEqual(
-      errors.map(({ message }) => message),
-      ['from below'],
-    )
+    assert.equal(errors[0]?.message, 'from below')
     assert.ok(!events.includes('error'))
     client.release()
     assert.deepEqual([pool.totalCount, pool.idleCount], [0, 0])

@@ -15,6 +15,16 @@ import { endAfter, until } from './pool-kinds.ts'
 
 const postgres = await testPostgres()
 const { skip } = postgres
+const small = await service(() =>
+  startPostgres({
+    settings: {
+      max_connections: '8',
+      superuser_reserved_connections: '0',
+      max_wal_senders: '0',
+      autovacuum_worker_slots: '1',
+    },
+  }),
+)
 // Compiled tests lie in build/test/pool; fixtures run where they were written.
 const dyingApp = fileURLToPath(
   new URL('../../../test/pool/fixtures/dying.app.mjs', import.meta.url),
@@ -267,17 +277,6 @@ for (const limit of [{ query_timeout: 100 }, { timeoutMs: 100 }]) {
 }
 
 /** Fault 7. */
-const small = await service(() =>
-  startPostgres({
-    settings: {
-      max_connections: '8',
-      superuser_reserved_connections: '0',
-      max_wal_senders: '0',
-      autovacuum_worker_slots: '1',
-    },
-  }),
-)
-
 test('a server that takes no more connections fails nobody who can wait', {
   skip: small.skip,
 }, async (t) => {
