@@ -28,6 +28,18 @@ for (const format of formats) {
   }
 }
 
+test('hasten/pool: of 1,000 statements of 200 requests on shared connections none is misattributed', {
+  skip,
+}, async () => {
+  assert.deepEqual(await attribution({ url, library: './hasten-pg.mjs' }), {
+    requests: 200,
+    statements: 1_000,
+    wrong: 0,
+    missing: 0,
+    elsewhere: 0,
+  })
+})
+
 for (const library of ['pg', 'pg-older']) {
   test(`${library}: every statement that the server counted is accounted for`, {
     skip,
@@ -40,3 +52,14 @@ for (const library of ['pg', 'pg-older']) {
     assert.equal(rows.observed, rows.server)
   })
 }
+
+test('hasten/pool: every statement but its own question to each server is accounted for', {
+  skip,
+}, async () => {
+  const { server, observed, differences } = await accounting({ url, library: './hasten-pg.mjs' })
+
+  const own = differences.filter((text) => text.startsWith('select pg_catalog.pg_backend_pid()'))
+  assert.deepEqual(differences, own)
+  assert.ok(own.length <= 1 && server - observed <= 4, `${server} and ${observed} statements`)
+  assert.ok(server > 500, `${server} statements`)
+})
