@@ -115,8 +115,11 @@ eachPool(postgres, (kind) => {
     await assert.rejects(pool.query('SELECT $1::int', ['x']), { code: '22P02' })
     await assert.rejects(pool.query('SELECT $1::text', ['nul \0']), { code: '22021' })
     await assert.rejects(pool.query('SELECT $1::json', ['{']), { code: '22P02' })
-    await assert.rejects(pool.query('SELECT $1::int', []), { code: '42P02' })
     await assert.rejects(pool.query('SELECT $1::int, $2::int', [1]), { code: '08P01' })
+    // Without values pg asks by the simple protocol, which says it in another way.
+    for (const none of [[], undefined] as unknown[][]) {
+      await assert.rejects(pool.query('SELECT $1::int', none), { code: /^(42P02|08P01)$/ })
+    }
     await assert.rejects(pool.query('SELECT $1::int', [1, 2]), { code: '08P01' })
 
     assert.deepEqual((await pool.query('SELECT $1::int AS n', [1])).rows, [{ n: 1 }])
