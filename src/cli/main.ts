@@ -17,6 +17,10 @@ const commands: Readonly<Record<string, { what: string; run(argv: string[]): Pro
     what: 'send the same traffic to two versions of a server and say which is faster',
     run: async (argv) => (await import('./compare.ts')).compareCommand(argv),
   },
+  pgbouncer: {
+    what: 'write a pgbouncer.ini and the pool’s options, sized by the measured load',
+    run: async (argv) => (await import('./pgbouncer.ts')).pgbouncerCommand(argv),
+  },
 }
 
 main(process.argv.slice(2)).then(
