@@ -370,7 +370,9 @@ export class ConnectionSet {
   async #warm(connection: PooledConnection): Promise<void> {
     if (!connection.canPrepare || connection.client.connection === undefined) return
     const texts = new Set([...this.#settings.warm, ...this.#host.hottest(HOT_STATEMENTS)])
-    await Promise.all([...texts].map((text) => connection.prepare(text)))
+    if (connection.client.pipeline === true) {
+      await Promise.all([...texts].map((text) => connection.prepare(text)))
+    } else for (const text of texts) await connection.prepare(text)
   }
 
   #cannotOpen(error: unknown): void {
