@@ -33,6 +33,8 @@ export interface Client {
 }
 
 export const CONNECTIONS = 10
+/** Rows of `product`. */
+export const KEYS = 1000
 const SHARED = 4
 const ASK = 'SELECT id, name, price FROM product WHERE id = $1'
 const VIOLATE = 'INSERT INTO taken (id) VALUES ($1)'

@@ -8,9 +8,9 @@
  */
 import { pgbench, pgbenchProgram } from '#services/pgbench.js'
 import { type Claim, type Finding, rounded, type Scope, type Table } from './pool-claim.ts'
-import { CONNECTIONS } from './pool-clients.ts'
+import { CONNECTIONS, KEYS } from './pool-clients.ts'
 import { type Competitor, type Contest, contest, middle, ratio, Worker } from './pool-rounds.ts'
-import { KEYS, type Sample, type Task } from './pool-worker.ts'
+import type { Sample, Task } from './pool-worker.ts'
 
 const SCRIPT = `\\set key random(1, ${KEYS})
 SELECT id, name, price FROM product WHERE id = :key;

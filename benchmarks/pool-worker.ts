@@ -11,7 +11,7 @@
  * Each answer is checked: another's row is counted as wrong.
  */
 import { SeededRandom } from '#src/load/seeded-random.js'
-import { type Client, client, type Row } from './pool-clients.ts'
+import { type Client, client, KEYS, type Row } from './pool-clients.ts'
 
 export type Task =
   | { readonly do: 'keys' | 'errors'; readonly callers: number; readonly ms: number }
@@ -35,8 +35,6 @@ export interface Sample {
   readonly cpuUs: number
   readonly wrong: number
 }
-
-export const KEYS = 1000
 
 class Latencies {
   readonly #ms: number[] = []

@@ -65,9 +65,9 @@ async function fill(): Promise<void> {
        SELECT id, 'product ' || id AS name, id * 10 AS price FROM generate_series(1, 1000) AS id;
      ALTER TABLE product ADD PRIMARY KEY (id);
      CREATE TABLE taken (id int PRIMARY KEY);
-     INSERT INTO taken VALUES (1);
-     VACUUM ANALYZE product`,
+     INSERT INTO taken VALUES (1)`,
   )
+  await client.query('VACUUM ANALYZE product')
   await client.end()
 }
 
