@@ -40,6 +40,24 @@ const ASK = 'SELECT id, name, price FROM product WHERE id = $1'
 const VIOLATE = 'INSERT INTO taken (id) VALUES ($1)'
 const SLEEP = 'SELECT pg_sleep(0.1)'
 
+/** `product`, a thousand rows, and `taken`, where the id 1 is. */
+export async function fill(url: string): Promise<void> {
+  const one = new pg.Client({ connectionString: url })
+  await one.connect()
+  try {
+    await one.query(
+      `CREATE TABLE product AS SELECT id, 'product ' || id AS name, id * 10 AS price
+         FROM generate_series(1, ${KEYS}) AS id;
+       ALTER TABLE product ADD PRIMARY KEY (id);
+       CREATE TABLE taken (id int PRIMARY KEY);
+       INSERT INTO taken VALUES (1)`,
+    )
+    await one.query('VACUUM ANALYZE product')
+  } finally {
+    await one.end()
+  }
+}
+
 export function client(name: string, url: string): Client {
   switch (name) {
     case 'hasten':

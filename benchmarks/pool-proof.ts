@@ -5,7 +5,7 @@
  *   interleave     the search of test/pool/interleave.test.ts, longer and with other seeds
  *   same-results   rows, fields and counts of the same statements, compared with pg.Pool's
  */
-import { isDeepStrictEqual } from 'node:util'
+import { inspect } from 'node:util'
 import { Pool } from 'hasten/pool'
 import pg from 'pg'
 import { search } from '../test/pool/interleave-search.ts'
@@ -31,7 +31,7 @@ export async function isolationClaim({ url }: Scope): Promise<Finding> {
   const what = `leaks in ${OPERATIONS} operations of which 10 % misbehave`
   const claim: Claim = {
     ...count('isolation', what, ours, 'leaks'),
-    peer: 'pg.Pool, without the misdeeds that block it for ever',
+    peer: 'pg.Pool, without the misdeeds that it does not survive',
     peerMeasured,
   }
   return { claims: [claim], tables: [] }
@@ -85,9 +85,9 @@ export async function sameResults({ url }: Scope): Promise<Finding> {
         const query = { text, ...(values === undefined ? {} : { values: [...values] }), ...config }
         const [own, other] = await Promise.all([ours.query(query), theirs.query(query)])
         compared++
-        if (isDeepStrictEqual(plain(own), plain(other))) continue
+        if (told(own) === told(other)) continue
         differing++
-        process.stderr.write(`differs: ${text} ${JSON.stringify(own)} ${JSON.stringify(other)}\n`)
+        process.stderr.write(`${text} gives ${told(own)} where pg.Pool gives ${told(other)}\n`)
       }
     }
   }
@@ -96,13 +96,15 @@ export async function sameResults({ url }: Scope): Promise<Finding> {
   return { claims: [count('same-results', what, differing, 'results')], tables: [] }
 }
 
-function plain(result: pg.QueryResult | readonly pg.QueryResult[]): unknown {
+/** With every class's name: the two may come from two copies of `pg-types`. */
+function told(result: pg.QueryResult | readonly pg.QueryResult[]): string {
   const all = Array.isArray(result) ? result : [result as pg.QueryResult]
-  return all.map(({ command, rowCount, oid, rows, fields }: pg.QueryResult) => ({
+  const plain = all.map(({ command, rowCount, oid, rows, fields }: pg.QueryResult) => ({
     command,
     rowCount,
     oid,
     rows,
-    fields: fields.map((field) => ({ ...field })),
+    fields,
   }))
+  return inspect(plain, { depth: 8, maxArrayLength: null, maxStringLength: null })
 }

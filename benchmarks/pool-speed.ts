@@ -147,7 +147,7 @@ export async function slowNeighbour(scope: Scope): Promise<Finding> {
   return { claims: [claim], tables: [{ what, columns, rows }] }
 }
 
-async function worker(scope: Scope, name: string, task: Task): Promise<Competitor<Sample>> {
+export async function worker(scope: Scope, name: string, task: Task): Promise<Competitor<Sample>> {
   const child = await Worker.start('pool-worker.js', [name, scope.url])
   return { run: () => child.ask<Sample>(task), stop: () => child.stop() }
 }

@@ -20,9 +20,12 @@ import pg from 'pg'
 import { pgbenchProgram } from '#services/pgbench.js'
 import { startPostgres } from '#services/postgres.js'
 import { type Claim, type Finding, printed, type Scope, type Table } from './pool-claim.ts'
+import { behindPgBouncer } from './pool-bouncer.ts'
+import { fill } from './pool-clients.ts'
 import { overHttp } from './pool-http.ts'
 import { interleaveClaim, isolationClaim, sameResults } from './pool-proof.ts'
 import { acquire, byKey, errors, slowNeighbour } from './pool-speed.ts'
+import { shopFinding } from './story-claims.ts'
 
 const groups: Readonly<Record<string, (scope: Scope) => Promise<Finding>>> = {
   'by-key-64': (scope) => byKey(scope, 64),
@@ -31,9 +34,11 @@ const groups: Readonly<Record<string, (scope: Scope) => Promise<Finding>>> = {
   'slow-neighbour': slowNeighbour,
   http: overHttp,
   acquire,
+  pgbouncer: behindPgBouncer,
   'same-results': sameResults,
   isolation: isolationClaim,
   interleave: interleaveClaim,
+  shop: shopFinding,
 }
 
 const isQuick = process.argv.includes('--quick')
@@ -42,7 +47,7 @@ const only = process.argv.includes('--only')
   : undefined
 
 await using postgres = await startPostgres({ settings: { max_connections: '400' } })
-await fill()
+await fill(postgres.url())
 
 const claims: Claim[] = []
 const tables: Table[] = []
@@ -56,20 +61,6 @@ for (const [name, measure] of Object.entries(groups)) {
 }
 for (const claim of claims) process.stdout.write(line(claim))
 if (only === undefined) await write()
-
-async function fill(): Promise<void> {
-  const client = new pg.Client({ connectionString: postgres.url() })
-  await client.connect()
-  await client.query(
-    `CREATE TABLE product AS
-       SELECT id, 'product ' || id AS name, id * 10 AS price FROM generate_series(1, 1000) AS id;
-     ALTER TABLE product ADD PRIMARY KEY (id);
-     CREATE TABLE taken (id int PRIMARY KEY);
-     INSERT INTO taken VALUES (1)`,
-  )
-  await client.query('VACUUM ANALYZE product')
-  await client.end()
-}
 
 function line({ id, measured, unit, peer, peerMeasured, ratio, goal, met }: Claim): string {
   const theirs = peer === null ? '' : `  ${peer}: ${peerMeasured}`

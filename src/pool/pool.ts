@@ -564,8 +564,8 @@ function needsOwnQuery(config: Config): boolean {
 
 /** The protocol's values, so that what cannot be one is the caller's error and nobody else's. */
 function wireValues(values: readonly unknown[]): unknown[] {
-  const wire = Array.from({ length: values.length }) as unknown[]
-  for (let i = 0; i < values.length; i++) wire[i] = prepareValue(values[i])
+  const wire: unknown[] = []
+  for (const value of values) wire.push(prepareValue(value))
   return wire
 }
 

@@ -3,8 +3,9 @@
  * finds in applications. None of them fails for its caller; the harm is to whoever comes next.
  *
  * `by` settles when the borrower is done with it and has released what it had, or has not done even
- * that (a second release, a statement still under way). `blocksPgPool`: pg.Pool lends the connection on
- * though it never answers again, so that a comparison with it leaves this one out.
+ * that (a second release, a statement still under way). `breaksPgPool`: pg.Pool lends the connection on
+ * though it never answers again, or throws where nobody can catch it, so that a comparison with it
+ * leaves this one out.
  */
 import { createRequire } from 'node:module'
 import type pg from 'pg'
@@ -24,7 +25,7 @@ export interface Scene {
 
 export interface Misdeed {
   readonly name: string
-  readonly blocksPgPool?: boolean
+  readonly breaksPgPool?: boolean
   /** `tag` is unique and a valid identifier. */
   by(scene: Scene, tag: string): Promise<void>
 }
@@ -78,6 +79,7 @@ export const misdeeds: readonly Misdeed[] = [
   throughPool('DEALLOCATE ALL through the pool', () => ['DEALLOCATE ALL']),
   {
     name: 'release twice',
+    breaksPgPool: true,
     async by({ pool }) {
       const client = await pool.connect()
       await client.query('SELECT 1')
@@ -136,7 +138,7 @@ export const misdeeds: readonly Misdeed[] = [
       }
     },
     // pg refuses the second text of a name on the same connection.
-    blocksPgPool: true,
+    breaksPgPool: true,
   },
   {
     name: 'cursor neither read to its end nor closed',
@@ -145,7 +147,7 @@ export const misdeeds: readonly Misdeed[] = [
       await client.query(new Cursor('SELECT * FROM generate_series(1, 1000)')).read(5)
       client.release()
     },
-    blocksPgPool: true,
+    breaksPgPool: true,
   },
 ]
 

@@ -22,7 +22,7 @@ export interface IsolationOptions {
   readonly operations?: number
   /** @default 8 */
   readonly callers?: number
-  /** Leave out what pg.Pool never comes back from. @default false */
+  /** Leave out what pg.Pool never comes back from, or ends the process by. @default false */
   readonly isPgPool?: boolean
   /** Put before each tag, so that one world can be used twice. */
   readonly name: string
@@ -41,7 +41,7 @@ const EXAMPLES = 20
 
 export async function isolation(options: IsolationOptions): Promise<Isolation> {
   const { world, pool, operations = 1000, callers = 8, isPgPool = false, name } = options
-  const chosen = misdeeds.filter(({ blocksPgPool = false }) => !(isPgPool && blocksPgPool))
+  const chosen = misdeeds.filter(({ breaksPgPool = false }) => !(isPgPool && breaksPgPool))
   const leaks: string[] = []
   let next = 0
   let misbehaved = 0
