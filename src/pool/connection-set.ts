@@ -279,6 +279,7 @@ export class ConnectionSet {
       connection.client.connection?.stream.setKeepAlive?.(true, 10_000)
       connection.canPrepare = this.canPrepare
       connection.canClose = !this.isByTransaction
+      connection.canName = this.pooler?.prepare ?? true
       await this.#host.setUp(connection)
       await this.#warm(connection)
     } catch (error) {

@@ -93,6 +93,8 @@ export class PooledConnection implements Sink {
   hasBeenCancelled = false
   canPrepare: boolean = true
   canClose: boolean = true
+  /** Statements that borrowers name are there when they are asked again. */
+  canName: boolean = true
   isVerified = false
   flushes = 0
   readonly #prepared = new Map<string, Prepared>()

@@ -52,7 +52,9 @@ export class SessionKeeper {
   /** To a borrower: the client as the user configured it. */
   hand(connection: PooledConnection): void {
     const { client } = connection
-    if (client.pipeline !== undefined) client.pipeline = this.#options.lentPipeline
+    if (client.pipeline !== undefined) {
+      client.pipeline = this.#options.lentPipeline && this.#set.canPipeline
+    }
     if (this.queryTimeoutMs > 0) setQueryTimeout(client, this.queryTimeoutMs)
   }
 
@@ -145,10 +147,19 @@ function watchStatements(connection: PooledConnection): void {
       const config = text as { text?: unknown; name?: unknown; values?: unknown; cursor?: unknown }
       const own = config.text ?? (config.cursor as { text?: unknown } | undefined)?.text
       session.asked(own, values ?? config.values)
-      if (typeof config.name === 'string') connection.claimName(config.name, own)
+      if (typeof config.name === 'string') {
+        if (connection.canName) connection.claimName(config.name, own)
+        else return original.call(client, unnamed(config), values, callback)
+      }
     } else session.asked(text, values)
     return original.call(client, text, values, callback)
   }
+}
+
+/** The same question; what a pooler would not find again by its name on another server. */
+function unnamed(config: object): object {
+  if (typeof (config as { submit?: unknown }).submit === 'function') return config
+  return Object.create(config, { name: { value: undefined } }) as object
 }
 
 function ask(connection: PooledConnection, text: string, values?: unknown): Promise<void> {

@@ -137,6 +137,23 @@ for (const { version, mode, told } of settings) {
       )
     })
 
+    test('statements that callers name are found again, whatever server they come to', async () => {
+      await Promise.all(
+        Array.from({ length: 40 }, async (_, n) => {
+          const named = { name: 'of-callers', text: 'SELECT $1::int AS n', values: [n] }
+          const { rows } = await pool.query(named)
+          const client = await pool.connect()
+          try {
+            const one = await client.query(named)
+            const two = await client.query(named)
+            assert.deepEqual([rows, one.rows, two.rows], Array(3).fill([{ n }]))
+          } finally {
+            client.release()
+          }
+        }),
+      )
+    })
+
     test('a deadline cancels on the server, and hits nobody else', async () => {
       const others = Promise.all(
         Array.from({ length: 50 }, (_, n) => pool.query('SELECT $1::int AS n', [n])),
@@ -210,6 +227,30 @@ test('a start-up parameter that PgBouncer refuses is told with its name', { skip
   const pool = usePool({ connectionString: bouncer.url(), statement_timeout: 1_000 })
 
   await assert.rejects(pool.query('SELECT 1'), /unsupported startup parameter: statement_timeout/)
+  await pool.end()
+})
+
+test('a pipeline that the user asks for is not given where it is not borne', { skip }, async () => {
+  await using bouncer = await startPgBouncer({
+    server: postgres.it,
+    settings: { default_pool_size: '3' },
+  })
+  const pool = usePool({ connectionString: bouncer.url(), max: 3, pipeline: true } as PoolOptions)
+
+  await Promise.all(
+    Array.from({ length: 3 }, async (_, caller) => {
+      const client = await pool.connect()
+      const texts = Array.from({ length: 100 }, (_, n) => `${caller} ${n} ${'x'.repeat(n * 97)}`)
+      const answers = await Promise.all(
+        texts.map((text) => client.query('SELECT $1::text AS text', [text])),
+      )
+      client.release()
+      assert.deepEqual(
+        answers.map(({ rows: [row] }) => row.text),
+        texts,
+      )
+    }),
+  )
   await pool.end()
 })
 
