@@ -22,9 +22,7 @@ test('pg gets the pool with its size, and why', () => {
 
 for (const [name, line] of [
   ['drizzle-orm', 'export const db = drizzle({ client: pool })'],
-  ['kysely', 'export const db = new Kysely({ dialect: new PostgresDialect({ pool }) })'],
   ['@prisma/adapter-pg', 'export const prisma = new PrismaClient({ adapter: new PrismaPg(pool) })'],
-  ['typeorm', '  driver: { ...pg, Pool },'],
 ] as const) {
   test(`${name} is handed the pool`, () => {
     const { lines, isOurs } = remedyFor({ packages: ['pg', name] })
@@ -35,23 +33,28 @@ for (const [name, line] of [
   })
 }
 
-for (const [name, library, line] of [
-  ['knex', 'tarn', '  pool: { min: 2, max: 7 },'],
-  ['sequelize', 'sequelize-pool', '  pool: { min: 2, max: 7 },'],
+for (const [name, line] of [
+  ['kysely', 'const shared = new (pooledDriver(pool).Pool)()'],
+  ['typeorm', '  driver: pooledDriver(pool),'],
+  ['knex', `export const db = knex({ client: 'pg', connectionPool: shared })`],
+  ['sequelize', '  dialectModule: pooledDriver(pool),'],
 ] as const) {
-  test(`${name} has a pool of its own: it is sized, and ours is not pressed on it`, () => {
-    for (const given of [{ packages: ['pg', name] }, { packages: ['pg'], library }]) {
-      const { lines, isOurs } = remedyFor(given)
+  test(`${name}, which takes a client for each statement, gets some that share`, () => {
+    const { lines, isOurs } = remedyFor({ packages: ['pg', name] })
 
-      assert.ok(lines.includes(line), lines.join('\n'))
-      assert.ok(!isOurs && !lines.join('\n').includes('hasten'))
-    }
-  })
-
-  test(`an application that has ${name} and a pool of pg is told of pg`, () => {
-    assert.ok(remedyFor({ packages: ['pg', name], library: 'pg-pool' }).isOurs)
+    assert.ok(lines.includes(`import { Pool, pooledDriver } from 'hasten/pool'`))
+    assert.ok(lines.includes(line), lines.join('\n'))
+    assert.ok(isOurs)
   })
 }
+
+test('a pool at work tells more than a package', () => {
+  const knex = remedyFor({ packages: ['pg', 'drizzle-orm'], library: 'tarn' })
+  const sequelize = remedyFor({ packages: [], library: 'sequelize-pool' })
+
+  assert.ok(knex.lines.includes(`import knex from 'knex'`))
+  assert.ok(sequelize.lines.includes(`import { Sequelize } from 'sequelize'`))
+})
 
 test('postgres.js is told of postgres.js, unless pg is there as well', () => {
   const sql = 'export const sql = postgres(process.env.DATABASE_URL, { max: 7 })'

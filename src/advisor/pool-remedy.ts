@@ -1,11 +1,10 @@
 /**
  * Pool remedy: the code that puts the pool in, for what the application talks to its database with.
  *
- *   pg                         import { Pool } from 'hasten/pool'; its face is that of pg.Pool
- *   Drizzle, Kysely, Prisma    the same, handed to it
- *   TypeORM                    the same, in the place of pg's
- *   Knex, Sequelize            bring a pool of their own: one instance for the process, sized
- *   postgres.js                likewise
+ *   pg, Drizzle, Prisma        the pool itself: its face is that of pg.Pool
+ *   Kysely, Knex, TypeORM,     clients on the pool by `pooledDriver`: these take a client even for a
+ *   Sequelize                  single statement, and so would share nothing
+ *   postgres.js                brings a pool of its own: one instance for the process, sized
  *
  * Which it is tell the packages of the application, and the pools that were seen at work. Where
  * nothing is known, it is `pg`.
@@ -33,6 +32,31 @@ export interface PoolRemedyOptions {
   readonly options?: readonly string[]
 }
 
+const knex: Form = {
+  imports: [`import knex from 'knex'`],
+  after: [
+    'const shared = new (pooledDriver(pool).Pool)()',
+    `export const db = knex({ client: 'pg', connectionPool: shared })`,
+  ],
+  use: [`const user = await db('users').where({ id }).first()`],
+  words: `\`pooledDriver\` gives Knex clients that share the pool's connections, in the place of its own pool.`,
+  isDriver: true,
+}
+
+const sequelize: Form = {
+  imports: [`import { Sequelize } from 'sequelize'`],
+  after: [
+    'export const db = new Sequelize({',
+    `  dialect: 'postgres',`,
+    '  dialectModule: pooledDriver(pool),',
+    '  pool: { max: 100 },',
+    '})',
+  ],
+  use: ['const user = await User.findByPk(id)'],
+  words: `Places in Sequelize's own pool cost nothing then: its clients share the connections of ours.`,
+  isDriver: true,
+}
+
 /** In this order: an application that has Drizzle and pg talks by Drizzle. */
 const forms: readonly (readonly [name: string, form: Form])[] = [
   [
@@ -48,9 +72,13 @@ const forms: readonly (readonly [name: string, form: Form])[] = [
     'kysely',
     {
       imports: [`import { Kysely, PostgresDialect } from 'kysely'`],
-      after: ['export const db = new Kysely({ dialect: new PostgresDialect({ pool }) })'],
+      after: [
+        'const shared = new (pooledDriver(pool).Pool)()',
+        'export const db = new Kysely({ dialect: new PostgresDialect({ pool: shared }) })',
+      ],
       use: [`const user = await db.selectFrom('users').selectAll().executeTakeFirst()`],
-      words: 'Kysely takes the pool through its dialect.',
+      words: `Kysely takes a client for each statement: \`pooledDriver\` gives it some that share the pool's connections.`,
+      isDriver: true,
     },
   ],
   [
@@ -65,6 +93,24 @@ const forms: readonly (readonly [name: string, form: Form])[] = [
       words: 'Prisma takes the pool through its adapter for pg.',
     },
   ],
+  [
+    'typeorm',
+    {
+      imports: [`import { DataSource } from 'typeorm'`],
+      after: [
+        'export const db = new DataSource({',
+        `  type: 'postgres',`,
+        '  driver: pooledDriver(pool),',
+        '  entities,',
+        '})',
+      ],
+      use: [`const users = await db.query('SELECT …', [id])`],
+      words: 'TypeORM makes its pool from `driver`, and the server is that of our pool.',
+      isDriver: true,
+    },
+  ],
+  ['knex', knex],
+  ['sequelize', sequelize],
 ]
 
 interface Form {
@@ -72,6 +118,8 @@ interface Form {
   readonly after: readonly string[]
   readonly use: readonly string[]
   readonly words: string
+  /** Makes clients by itself: from `pooledDriver`. */
+  readonly isDriver?: boolean
 }
 
 const plain: Form = {
@@ -85,11 +133,8 @@ const plain: Form = {
 export function poolRemedy(situation: Situation, options: PoolRemedyOptions): PoolRemedy {
   const { packages, pools } = situation
   const own = new Set(pools.map(({ library }) => library))
-  const uses = (name: string, library: string) =>
-    own.has(library) || (packages.has(name) && !own.has('pg-pool'))
-  if (uses('knex', 'tarn')) return knex(options)
-  if (uses('sequelize', 'sequelize-pool')) return sequelize(options)
-  if (packages.has('typeorm')) return typeorm(options)
+  if (own.has('tarn')) return ours(knex, options)
+  if (own.has('sequelize-pool')) return ours(sequelize, options)
   if (packages.has('postgres') && !packages.has('pg')) return postgresJs(options)
   return ours(forms.find(([name]) => packages.has(name))?.[1] ?? plain, options)
 }
@@ -101,7 +146,7 @@ function ours(form: Form, { size, comment, options = [] }: PoolRemedyOptions): P
     isOurs: true,
     lines: [
       ...form.imports,
-      `import { Pool } from 'hasten/pool'`,
+      `import { Pool${form.isDriver === true ? ', pooledDriver' : ''} } from 'hasten/pool'`,
       '',
       `// ${comment}`,
       ...(options.length === 0
@@ -117,62 +162,6 @@ function ours(form: Form, { size, comment, options = [] }: PoolRemedyOptions): P
     ],
     use: form.use,
     note: `\`Pool\` of hasten has the face of \`pg.Pool\`. ${form.words} ${size.why}`,
-  }
-}
-
-function typeorm({ size, comment }: PoolRemedyOptions): PoolRemedy {
-  return {
-    isOurs: true,
-    lines: [
-      `import pg from 'pg'`,
-      `import { Pool } from 'hasten/pool'`,
-      `import { DataSource } from 'typeorm'`,
-      '',
-      `// ${comment}`,
-      'export const db = new DataSource({',
-      `  type: 'postgres',`,
-      '  url: process.env.DATABASE_URL,',
-      '  driver: { ...pg, Pool },',
-      `  poolSize: ${size.max},`,
-      '  entities,',
-      '})',
-    ],
-    use: [`const users = await db.query('SELECT …', [id])`],
-    note: `TypeORM makes its pool from \`driver\`. ${size.why}`,
-  }
-}
-
-function knex({ size, comment }: PoolRemedyOptions): PoolRemedy {
-  return {
-    isOurs: false,
-    lines: [
-      `import knex from 'knex'`,
-      '',
-      `// ${comment}`,
-      'export const db = knex({',
-      `  client: 'pg',`,
-      '  connection: process.env.DATABASE_URL,',
-      `  pool: { min: ${size.min}, max: ${size.max} },`,
-      '})',
-    ],
-    use: [`const user = await db('users').where({ id }).first()`],
-    note: `Knex brings a pool of its own: one \`knex()\` for the process. ${size.why}`,
-  }
-}
-
-function sequelize({ size, comment }: PoolRemedyOptions): PoolRemedy {
-  return {
-    isOurs: false,
-    lines: [
-      `import { Sequelize } from 'sequelize'`,
-      '',
-      `// ${comment}`,
-      'export const db = new Sequelize(process.env.DATABASE_URL, {',
-      `  pool: { min: ${size.min}, max: ${size.max} },`,
-      '})',
-    ],
-    use: ['const user = await User.findByPk(id)'],
-    note: `Sequelize brings a pool of its own: one \`new Sequelize()\` for the process. ${size.why}`,
   }
 }
 

@@ -18,11 +18,19 @@ const asked: Record<string, string> = {
        await pool.end()`,
   kysely: `import { sql } from 'kysely'
        export const { rows } = await sql\`SELECT \${7}::int AS n\`.execute(db)
-       await db.destroy()`,
+       await db.destroy()
+       await pool.end()`,
   typeorm: `await db.initialize()
        export const rows = await db.query('SELECT $1::int AS n', [7])
-       export const pool = db.driver.master
-       await db.destroy()`,
+       await db.destroy()
+       await pool.end()`,
+  knex: `export const { rows } = await db.raw('SELECT ?::int AS n', [7])
+       await db.destroy()
+       await pool.end()`,
+  sequelize: `import { QueryTypes } from 'sequelize'
+       export const rows = await db.query('SELECT $1::int AS n', { bind: [7], type: QueryTypes.SELECT })
+       await db.close()
+       await pool.end()`,
 }
 
 for (const [name, lines] of Object.entries(asked)) {
