@@ -55,11 +55,7 @@ export class SharedClient extends EventEmitter {
   #whenQuiet: (() => void) | undefined
 
   /** @param greet what the server says of itself, for `connect`; none where a pool lends the client */
-  constructor(
-    pool: Pool,
-    types: unknown,
-    greet?: (() => Promise<ReadonlyMap<string, string>>) | undefined,
-  ) {
+  constructor(pool: Pool, types: unknown, greet?: () => Promise<ReadonlyMap<string, string>>) {
     super()
     this.#pool = pool
     this.#greet = greet

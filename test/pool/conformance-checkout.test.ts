@@ -236,7 +236,7 @@ eachPool(postgres, (kind) => {
       client.query('SELECT $1::int AS n', [1], cb)
     })
     const [wrong] = await called<[pg.DatabaseError]>((cb) => {
-      client.query('SELECT 1/0', cb as never)
+      void client.query('SELECT 1/0', cb as never)
     })
     client.release()
 
@@ -252,7 +252,7 @@ eachPool(postgres, (kind) => {
     const { host, port, user, database, processID } = client as pg.PoolClient & {
       processID: number
     }
-    client.setTypeParser(25, (value) => value.toUpperCase())
+    client.setTypeParser(pg.types.builtins.TEXT, (value) => value.toUpperCase())
     const upper = await client.query("SELECT 'up'::text AS word")
     client.release(true)
 
@@ -267,7 +267,7 @@ eachPool(postgres, (kind) => {
       },
     )
     assert.deepEqual(upper.rows, [{ word: 'UP' }])
-    assert.equal(client.getTypeParser(23, 'text')('12' as never), 12)
+    assert.equal(client.getTypeParser(pg.types.builtins.INT4, 'text')('12' as never), 12)
     assert.equal(client.escapeIdentifier('a"b'), '"a""b"')
     assert.equal(client.escapeLiteral("it's"), "'it''s'")
     assert.equal(typeof client.getTransactionStatus, 'function')

@@ -218,7 +218,7 @@ eachPool(postgres, (kind) => {
       pool.connect(cb as never)
     })
     const [queryError] = await called<[Error]>((cb) => {
-      pool.query('SELECT 1', cb as never)
+      void pool.query('SELECT 1', cb as never)
     })
 
     assert.match(connectError.message, message)

@@ -160,11 +160,11 @@ eachPool(postgres, (kind) => {
     const pool = kind.open(t)
     const text = 'SELECT 12::int8 AS big'
     const before = await pool.query(text)
-    const parser = pg.types.getTypeParser(20)
+    const parser = pg.types.getTypeParser(pg.types.builtins.INT8)
 
-    pg.types.setTypeParser(20, BigInt)
+    pg.types.setTypeParser(pg.types.builtins.INT8, BigInt)
     t.after(() => {
-      pg.types.setTypeParser(20, parser)
+      pg.types.setTypeParser(pg.types.builtins.INT8, parser)
     })
 
     assert.deepEqual(before.rows, [{ big: '12' }])
@@ -189,7 +189,7 @@ eachPool(postgres, (kind) => {
     const client = await kind.open(t, { max: 1 }).connect()
     await client.query({ name: 'known', text: 'SELECT $1::int AS n', values: [1] })
 
-    const { rows } = await client.query({ name: 'known', values: [2] } as never)
+    const { rows } = await client.query({ name: 'known', values: [2] } as unknown as pg.QueryConfig)
     const prepared = await client.query("SELECT 1 FROM pg_prepared_statements WHERE name = 'known'")
     client.release()
 
@@ -276,7 +276,7 @@ eachPool(postgres, (kind) => {
     const pool = kind.open(t)
     const queryMode = 'extended'
 
-    const { rows } = await pool.query({ text: 'SELECT 1 AS n', queryMode } as never)
+    const { rows } = await pool.query({ text: 'SELECT 1 AS n', queryMode } as pg.QueryConfig)
     const two = pool.query({ text: 'SELECT 1; SELECT 2', queryMode } as never)
 
     assert.deepEqual(rows, [{ n: 1 }])

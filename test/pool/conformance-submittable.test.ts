@@ -161,7 +161,7 @@ eachPool(postgres, (kind) => {
     const pool = kind.open(t, { max: 1 })
 
     const [error, words] = await called<[Error | null, string[]]>((cb) => {
-      pool.query(new WordQuery("SELECT 'a' UNION ALL SELECT 'b'") as never, cb as never)
+      void pool.query(new WordQuery("SELECT 'a' UNION ALL SELECT 'b'") as never, cb as never)
     })
     const promised = pool.query(new WordQuery("SELECT 'c'") as never) as unknown as Promise<
       string[]

@@ -49,7 +49,7 @@ eachPool(postgres, (kind) => {
     const pool = new CountingPool({ connectionString: postgres.url })
     t.after(() => pool.end())
 
-    const { rows } = (await pool.query('SELECT 1 AS n')) as pg.QueryResult
+    const { rows } = (await (pool.query('SELECT 1 AS n') as Promise<unknown>)) as pg.QueryResult
 
     assert.deepEqual(rows, [{ n: 1 }])
     assert.deepEqual(answers, ['SELECT 1 AS n'])

@@ -138,21 +138,20 @@ for (const orm of orms) {
 async function open(t: TestContext, orm: Orm): Promise<{ bank: Bank; pool: Pool }> {
   // On a machine that is busy a statement must not pass for slow: whether it shares is asserted.
   const pool = new Pool({ connectionString: postgres.url, max: 4, expressMaxMs: 2_000 })
+  let close = async (): Promise<void> => {}
+  t.after(async () => close())
   endAfter(t, pool as pg.Pool)
   await pool.query('DROP TABLE IF EXISTS accounts')
   await pool.query(`CREATE TABLE accounts (
     id serial PRIMARY KEY, owner text NOT NULL UNIQUE, balance int NOT NULL CHECK (balance >= 0),
     opened timestamptz NOT NULL DEFAULT now(), notes jsonb)`)
   const bank = await orm.bank(pool, postgres.url)
-  let isClosed = false
-  const { close } = bank
+  close = bank.close
   bank.close = async () => {
-    isClosed = true
-    await close()
+    const closeOnce = close
+    close = async () => {}
+    await closeOnce()
   }
-  t.after(async () => {
-    if (!isClosed) await close()
-  })
   return { bank, pool }
 }
 

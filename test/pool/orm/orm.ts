@@ -24,7 +24,7 @@ export interface Bank {
   /** In one transaction: both accounts, read and written; then `check` may throw. */
   transfer(from: string, to: string, amount: number, check?: () => void): Promise<void>
   /** Of the library, not the pool. */
-  close(): Promise<void>
+  close: () => Promise<void>
 }
 
 export interface Orm {
