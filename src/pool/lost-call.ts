@@ -2,7 +2,8 @@
  * Lost call: what became of a statement whose connection went away, and what its caller is told.
  *
  *   not written to the socket                        did not run
- *   the server said goodbye (a FATAL), and it was
+ *   the server said goodbye (a FATAL of its own;
+ *     a pooler's tells nothing of it), and it was
  *     behind the statement that was under way         did not run: the server never read it
  *     that statement itself, and 57P01                did not run: it was rolled back [1]
  *   anything else                                     may have run
@@ -17,9 +18,12 @@ import { HastenError } from '../core/errors.ts'
 import type { Call } from './call.ts'
 import type { PooledConnection } from './pooled-connection.ts'
 
+/** Shutdown, crash, idle for too long, alone or in a transaction. A pooler says 08P01 or 57P03. */
+const ofTheServer = /^(?:57P0[125]|25P0[34])$/
+
 export function hasNotRun(call: Call, connection: PooledConnection): boolean {
   if (call.flush >= connection.flushes) return true
-  if (connection.farewell === undefined) return false
+  if (connection.farewell === undefined || !ofTheServer.test(connection.farewell)) return false
   if (connection.farewellCall !== call) return true
   return connection.farewell === '57P01' && !call.isComplete
 }

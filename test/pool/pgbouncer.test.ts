@@ -208,6 +208,44 @@ for (const { version, mode, told } of settings) {
       await pool.query('DELETE FROM item')
       assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }])
     })
+
+    for (const way of ['fast', 'immediate'] as const) {
+      test(`the server behind it restarted (${way}) under load: as before`, async () => {
+        await postgresRun('DROP TABLE IF EXISTS heap; CREATE TABLE heap (id int)')
+        const results: Promise<PromiseSettledResult<unknown>>[] = []
+        const ask = (count: number): void => {
+          for (let n = 0; n < count; n++) {
+            results.push(settled(pool.query('INSERT INTO heap VALUES ($1)', [results.length])))
+          }
+        }
+        ask(200)
+        await Promise.all(results)
+        ask(400)
+        const restarted = postgres.it.restart(way)
+        for (let n = 0; n < 100; n++) {
+          ask(4)
+          await sleep(2)
+        }
+        await restarted
+
+        const all = await Promise.all(results)
+        const times = new Map(
+          (await postgresRun('SELECT id, count(*)::int AS n FROM heap GROUP BY id')).map((row) => [
+            row['id'],
+            Number(row['n']),
+          ]),
+        )
+        all.forEach((result, id) => {
+          const written = times.get(id) ?? 0
+          assert.ok(written <= 1, `${id} was written ${written} times`)
+          if (result.status === 'fulfilled') assert.equal(written, 1, `${id} was told as done`)
+          else if (codeOf(result) !== 'STATEMENT_UNCERTAIN') {
+            assert.equal(written, 0, `${id} was told as not done (${codeOf(result)})`)
+          }
+        })
+        assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }])
+      })
+    }
   })
 }
 
