@@ -5,7 +5,7 @@
  *            (name)        (times)            new ▸ express ⇄ alone
  *
  *   new       nobody knows how long it takes: it gets a connection alone
- *   express   its mean and twice its deviation are below `expressMaxMs`, and its results are small: it
+ *   express   most of its recent runs took less than `expressMaxMs`, and its results are small: it
  *             shares a connection with others
  *   alone     it is slower, or was caught holding others up. It comes back after fast runs in a row:
  *             a few after the first offences, since machines have hiccups, one where offences are rare
@@ -36,6 +36,8 @@ const MAX_TEXT = 64 * 1024
 /** Runs with a plan of their own before the server may take a generic one. */
 export const CUSTOM_PLANS = 5
 const LARGE_ROWS = 1_000
+/** Runs by which it is judged whether a statement has become slow. */
+const RECENT = 9
 /** Of all runs: below, it is the machine and not the statement. */
 const RARE_OFFENCES = 0.005
 const LARGE_BYTES = 256 * 1024
@@ -53,6 +55,7 @@ export class StatementShape {
   #genericMs = 0
   #genericRuns = 0
   #fastRuns = 0
+  readonly #recent = new Float64Array(RECENT)
 
   constructor(statement: Statement, lane: Lane, why: string) {
     this.statement = statement
@@ -62,18 +65,23 @@ export class StatementShape {
 
   /** An answer came. `use` is the how-manieth run of the prepared statement, 0 where it is none. */
   ran(ms: number, rows: number, bytes: number, use: number, maxMs: number): void {
+    const { runs } = this
     this.runs += 1
     // The first runs weigh as much as they are; then each counts an eighth.
     const weight = this.runs < 8 ? 1 / this.runs : 1 / 8
-    // One answer that lay in a busy process or on a busy machine says little of the statement.
-    const off = (this.lane === 'express' ? Math.min(ms, 2 * maxMs) : ms) - this.meanMs
+    const off = ms - this.meanMs
     this.meanMs += off * weight
     this.deviationMs += (Math.abs(off) - this.deviationMs) * weight
+    this.#recent[runs % RECENT] = ms
     if (use > 0) this.#comparePlans(ms, use)
     if (this.lane === 'stock') return
-    const isLarge = rows > LARGE_ROWS || bytes > LARGE_BYTES
-    if (this.lane === 'alone') this.#mayReturn(isLarge, maxMs)
-    else this.#judge(ms, isLarge, maxMs)
+    const isSlow = ms > maxMs || rows > LARGE_ROWS || bytes > LARGE_BYTES
+    if (this.lane === 'alone') this.#mayReturn(isSlow)
+    else if (isSlow) this.#mustLeave(ms, rows, maxMs)
+    else if (this.lane === 'new') {
+      this.lane = 'express'
+      this.why = `took ${ms.toFixed(2)} ms`
+    }
   }
 
   /** It held others up and was taken off their connection. */
@@ -92,17 +100,21 @@ export class StatementShape {
     this.why = `${this.meanMs.toFixed(2)} ms on average`
   }
 
-  #judge(ms: number, isLarge: boolean, maxMs: number): void {
-    if (isLarge) this.#leaves('its result was large')
-    else if (this.lane === 'new') {
-      if (ms > maxMs) this.#leaves(`took ${ms.toFixed(1)} ms at first`)
-      else {
-        this.lane = 'express'
-        this.why = `took ${ms.toFixed(2)} ms`
-      }
-    } else if (this.meanMs + 2 * this.deviationMs > maxMs) {
+  #mustLeave(ms: number, rows: number, maxMs: number): void {
+    if (ms <= maxMs) this.#leaves(`its result was large (${rows} rows)`)
+    else if (this.lane === 'new') this.#leaves(`took ${ms.toFixed(1)} ms at first`)
+    else if (this.#isMostlyAbove(maxMs)) {
+      this.offences += 1
       this.#leaves(`takes ${this.meanMs.toFixed(1)} ms on average`)
     }
+  }
+
+  /** One slow answer may be the machine's; most of the recent ones are the statement's. */
+  #isMostlyAbove(maxMs: number): boolean {
+    const known = Math.min(this.runs, RECENT)
+    let above = 0
+    for (let i = 0; i < known; i++) if ((this.#recent[i] as number) > maxMs) above += 1
+    return above * 2 > known
   }
 
   #leaves(why: string): void {
@@ -111,8 +123,8 @@ export class StatementShape {
     this.#fastRuns = 0
   }
 
-  #mayReturn(isLarge: boolean, maxMs: number): void {
-    if (isLarge || this.meanMs + 2 * this.deviationMs > maxMs / 2) {
+  #mayReturn(isSlow: boolean): void {
+    if (isSlow) {
       this.#fastRuns = 0
       return
     }
