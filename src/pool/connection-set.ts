@@ -71,6 +71,7 @@ export class ConnectionSet {
   readonly #free: PooledConnection[] = []
   readonly #all = new Set<PooledConnection>()
   readonly #closing = new Set<PooledConnection>()
+  readonly #roundTrips = new RoundTrips()
   readonly #options: ConnectionSetOptions
   readonly #settings: PoolSettings
   readonly #connector: Connector
@@ -135,6 +136,11 @@ export class ConnectionSet {
 
   get connecting(): number {
     return this.#connecting
+  }
+
+  /** To the server and back, at its best lately. */
+  get roundTripMs(): number {
+    return this.#roundTrips.least
   }
 
   get hasRoom(): boolean {
@@ -282,6 +288,7 @@ export class ConnectionSet {
       connection.canName = this.pooler?.prepare ?? true
       await this.#host.setUp(connection)
       await this.#warm(connection)
+      if (this.expressLimit > 0) this.#roundTrips.add(await connection.roundTrip())
     } catch (error) {
       this.#connecting -= 1
       const wasLost = connection.isLost
@@ -512,6 +519,17 @@ export class ConnectionSet {
     if (this.#isEnding && this.#all.size + this.#connecting + this.#closing.size === 0) {
       this.onEmpty?.()
     }
+  }
+}
+
+/** The least of the last few: the others had to wait for something. */
+class RoundTrips {
+  readonly #last: number[] = []
+  least = 0
+
+  add(ms: number): void {
+    if (this.#last.push(ms) > 8) this.#last.shift()
+    this.least = Math.min(...this.#last)
   }
 }
 

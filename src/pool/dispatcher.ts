@@ -207,7 +207,7 @@ export class Dispatcher implements CallOwner {
       result?.rows.length ?? 0,
       call.bytes,
       call.use,
-      this.#settings.expressMaxMs,
+      this.#maxMs(),
     )
     if (call.isPreempted) this.#learnFromPreemption(call)
     if (!call.isExpress) this.#aloneCount -= 1
@@ -253,7 +253,7 @@ export class Dispatcher implements CallOwner {
     const { connection } = call
     const { shape } = call.known
     const ms = this.#now() - call.sentMs
-    if (connection?.calls[0] === call && ms > this.#settings.expressMaxMs) shape.heldUp(ms)
+    if (connection?.calls[0] === call && ms > this.#maxMs()) shape.heldUp(ms)
     this.#settle(call, error)
     if (connection === undefined) call.line?.left()
     else if (connection.calls[0] === call) this.#cancel(connection)
@@ -354,7 +354,7 @@ export class Dispatcher implements CallOwner {
       if (length >= least || connection.isDraining) continue
       const head = connection.calls[0] as Call
       const since = Math.max(head.sentMs, connection.answeredMs)
-      if (now - since > this.#settings.expressMaxMs) continue
+      if (now - since > this.#maxMs()) continue
       best = connection
       least = length
     }
@@ -579,7 +579,7 @@ export class Dispatcher implements CallOwner {
       this.#watchdog = undefined
       // What has been answered meanwhile lies in the socket: it is read before this runs.
       setImmediate(() => this.#lookForHeldUp())
-    }, this.#settings.expressMaxMs)
+    }, this.#maxMs())
     this.#watchdog.unref()
   }
 
@@ -593,7 +593,7 @@ export class Dispatcher implements CallOwner {
       const ms = now - Math.max(head.sentMs, connection.answeredMs)
       const { shape } = head.known
       const usual = 8 * (shape.meanMs + 4 * shape.deviationMs)
-      if (ms < Math.max(this.#settings.expressMaxMs * this.#patience, usual)) continue
+      if (ms < Math.max(this.#maxMs() * this.#patience, usual)) continue
       if (connection.cancels > 0 || !this.#mayPreempt(now)) continue
       this.counts.preempted += 1
       head.isPreempted = true
@@ -603,10 +603,15 @@ export class Dispatcher implements CallOwner {
     if (isBusy && this.#watchdog === undefined) this.#watch()
   }
 
+  /** As seen from here: the way to the server is no fault of a statement. */
+  #maxMs(): number {
+    return this.#settings.expressMaxMs + this.#set.roundTripMs
+  }
+
   /** Run alone it was fast after all: the machine was slow, and a little patience is better. */
   #learnFromPreemption(call: Call): void {
     call.isPreempted = false
-    if (call.serviceMs > this.#settings.expressMaxMs) {
+    if (call.serviceMs > this.#maxMs()) {
       this.#patience = Math.max(1, this.#patience / 2)
       return
     }

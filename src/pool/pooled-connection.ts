@@ -217,6 +217,21 @@ export class PooledConnection implements Sink {
     })
   }
 
+  /** Nothing but a Sync and its answer: how long the way to the server is, in milliseconds. */
+  roundTrip(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const startMs = performance.now()
+      const question = new Preparation(
+        () => serializer.sync.call(this),
+        (_fields, error) => {
+          if (error === undefined) resolve(performance.now() - startMs)
+          else reject(error as Error)
+        },
+      )
+      this.#query(question)
+    })
+  }
+
   /** A call failed: was it the one that brought the statement, the statement is not there. */
   forget(call: Call, isStale: boolean): void {
     const { prepared } = call
@@ -295,7 +310,7 @@ export class PooledConnection implements Sink {
   }
 }
 
-/** A query object that only prepares. */
+/** A query object that only prepares, or asks for nothing. */
 class Preparation {
   readonly isPoolCall: boolean = true
   callback: () => void = () => {}

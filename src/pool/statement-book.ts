@@ -138,7 +138,7 @@ export class StatementShape {
     const rate = this.offences / this.runs
     if (rate < RARE_OFFENCES) return 1
     if (this.offences <= 3) return 2 ** this.offences
-    return Math.min(2_000, (20 * rate) / RARE_OFFENCES)
+    return Math.min(5_000, (200 * rate) / RARE_OFFENCES)
   }
 
   #comparePlans(ms: number, use: number): void {

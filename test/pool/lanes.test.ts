@@ -68,7 +68,7 @@ test('a statement that waits for a lock is taken out of the way, and runs once',
   const blocked = pool.query(bump, [1]).then(() => {
     isDone = true
   })
-  assert.equal(pool.stats().counts.express, express + 1)
+  await until(() => pool.stats().counts.express === express + 1)
   // Behind it on the same connection, and answered while the lock is held.
   const others = await Promise.all(
     Array.from({ length: 20 }, (_, n) => pool.query('SELECT $1::int AS n', [n])),
