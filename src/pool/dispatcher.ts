@@ -28,7 +28,7 @@ import { Call, type CallOwner } from './call.ts'
 import { cancelRequest } from './cancel-request.ts'
 import { Checkout } from './checkout.ts'
 import type { ConnectionSet } from './connection-set.ts'
-import { hasNotRun, lostError } from './lost-call.ts'
+import { farewellOf, hasNotRun, lostError } from './lost-call.ts'
 import type { PgError } from './pg.ts'
 import type { PooledConnection } from './pooled-connection.ts'
 import type { PoolSettings } from './pool-options.ts'
@@ -222,7 +222,7 @@ export class Dispatcher implements CallOwner {
     const isFatal = fault?.severity === 'FATAL' || fault?.severity === 'PANIC'
     connection.remove(call)
     if (isFatal && !connection.isLost) {
-      connection.farewell = fault.code ?? ''
+      connection.farewell = farewellOf(fault)
       connection.farewellCall = call
       this.#set.lost(connection, fault)
     }

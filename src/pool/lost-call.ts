@@ -2,6 +2,7 @@
  * Lost call: what became of a statement whose connection went away, and what its caller is told.
  *
  *   not written to the socket                        did not run
+ *   the pooler said that it had no server for it     did not run
  *   the server said goodbye (a FATAL of its own;
  *     a pooler's tells nothing of it), and it was
  *     behind the statement that was under way         did not run: the server never read it
@@ -16,13 +17,26 @@
  */
 import { HastenError } from '../core/errors.ts'
 import type { Call } from './call.ts'
+import type { PgError } from './pg.ts'
 import type { PooledConnection } from './pooled-connection.ts'
+
+/** PgBouncer's words to a client that waits for a server, each with 08P01. */
+const ofNoServer =
+  /^(?:query_wait_timeout|server login (?:has been failing|failed)|pgbouncer cannot connect to server)/
+
+/** Of the error by which a connection ended: its code, or a pooler's word that nothing was run. */
+export function farewellOf({ code, message }: PgError): string {
+  return code === '08P01' && ofNoServer.test(message) ? NO_SERVER : (code ?? '')
+}
+
+const NO_SERVER = 'no server'
 
 /** Shutdown, crash, idle for too long, alone or in a transaction. A pooler says 08P01 or 57P03. */
 const ofTheServer = /^(?:57P0[125]|25P0[34])$/
 
 export function hasNotRun(call: Call, connection: PooledConnection): boolean {
   if (call.flush >= connection.flushes) return true
+  if (connection.farewell === NO_SERVER) return true
   if (connection.farewell === undefined || !ofTheServer.test(connection.farewell)) return false
   if (connection.farewellCall !== call) return true
   return connection.farewell === '57P01' && !call.isComplete

@@ -329,6 +329,55 @@ test('more callers than PgBouncer has servers wait in order, and all are served'
   await pool.end()
 })
 
+test('a write for which PgBouncer had no server in time is run once it has one', {
+  skip,
+}, async () => {
+  for (const version of ['1.18', '1.24'] as const) {
+    await using bouncer = await startPgBouncer({
+      server: postgres.it,
+      version,
+      settings: { default_pool_size: '1', query_wait_timeout: '1' },
+    })
+    await postgresRun('DROP TABLE IF EXISTS waited; CREATE TABLE waited (id int)')
+    const pool = usePool({ connectionString: bouncer.url(), max: 2 })
+    await pool.query('SELECT 1')
+    const holder = new pg.Client({ connectionString: bouncer.url() })
+    await holder.connect()
+    await holder.query('BEGIN')
+    const write = pool.query('INSERT INTO waited VALUES (1)')
+    await until(async () => pool.stats().counts.repeated > 0, 'the write to be asked again')
+
+    await holder.query('COMMIT')
+    await holder.end()
+    await write
+
+    assert.deepEqual(await postgresRun('SELECT id FROM waited'), [{ id: 1 }])
+    await pool.end()
+  }
+})
+
+test('a PgBouncer that lets no more clients in is lived with', { skip }, async () => {
+  for (const version of ['1.18', '1.24'] as const) {
+    await using bouncer = await startPgBouncer({
+      server: postgres.it,
+      version,
+      settings: { max_client_conn: '3' },
+    })
+    const pool = usePool({ connectionString: bouncer.url(), max: 10 })
+
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, n) => pool.query('SELECT $1::int AS n', [n])),
+    )
+
+    assert.deepEqual(
+      answers.map(({ rows: [row] }) => row.n),
+      Array.from({ length: 200 }, (_, n) => n),
+    )
+    assert.ok(pool.stats().connections.length <= 3)
+    await pool.end()
+  }
+})
+
 test('more texts than a pooler keeps are asked, and none is closed under way', {
   skip,
 }, async () => {
