@@ -52,7 +52,8 @@ const START_SECONDS = 3
  */
 export async function compareShop(options) {
   const { env, isQuick, ratePerSecond, limitMs, signal, progress } = options
-  const { rounds, seconds, warmupSeconds } = isQuick ? forms.quick : forms.short
+  const { rounds, warmupSeconds, ...form } = isQuick ? forms.quick : forms.short
+  const seconds = secondsFor(form, limitMs - performance.now())
   const seed = 1
   const sides = new Sides({
     ...{ commands, env: { ...process.env, ...env }, signal, progress, seed },
@@ -73,7 +74,7 @@ export async function compareShop(options) {
     measurements.push(await sides.measure(turn, plan, `round ${turn.round + 1}: ${name}`))
   }
   const rates = []
-  for (const side of [0, 1]) {
+  for (const side of measurements.at(-1).round + 1 < ROUNDS_MIN ? [] : [0, 1]) {
     const leftMs = (limitMs - performance.now()) / (2 - side)
     if (leftMs < SEARCH_MIN_MS) break
     const step = `the rate that ${side === 0 ? 'before' : 'after'} holds`
@@ -85,6 +86,12 @@ export async function compareShop(options) {
   const notes = sides.warnings
   const document = compareMeasurements({ version: version(), load, commands, measurements, notes })
   return { document, rates }
+}
+
+/** Shorter runs where three rounds would not fit otherwise; an installation may have taken its time. */
+function secondsFor({ seconds }, leftMs) {
+  const each = leftMs / 1000 / (ROUNDS_MIN * (commands.length + 1)) - START_SECONDS
+  return Number(Math.min(seconds, Math.max(1.5, each)).toFixed(1))
 }
 
 /**
@@ -119,7 +126,7 @@ export function storyTable({ document, rates }, paint) {
     )
     return `  ${i === 0 ? paint('dim', line.join('   ')) : line.join('   ')}`
   })
-  const conditions = `${load.ratePerSecond} requests per second for ${load.seconds} s, ${load.rounds} rounds in turn, fresh processes`
+  const conditions = `${load.ratePerSecond} requests per second for ${load.seconds} s, ${load.rounds} ${load.rounds === 1 ? 'round' : 'rounds'} in turn, fresh processes`
   return [
     ...lines,
     '',
