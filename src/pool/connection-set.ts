@@ -400,17 +400,32 @@ export class ConnectionSet {
 
   // ── life ─────────────────────────────────────────────────────────────────────────────────────
 
+  /** Asks a free connection something; nobody gets it meanwhile. */
+  askFree(connection: PooledConnection, text: string, answer: (result: unknown) => void): void {
+    const at = this.#free.indexOf(connection)
+    if (at === -1) return
+    this.#free.splice(at, 1)
+    this.#probe(connection, text, answer)
+  }
+
   #validate(connection: PooledConnection): void {
+    this.#probe(connection, 'SELECT 1', () => {})
+  }
+
+  #probe(connection: PooledConnection, text: string, answer: (result: unknown) => void): void {
     connection.mode = 'resetting'
     const limit = setTimeout(
       () => this.destroy(connection, new Error('an idle connection gave no sign of life')),
       VALIDATION_MS,
     )
-    connection.query('SELECT 1', undefined, (error: unknown) => {
+    connection.query(text, undefined, (error: unknown, result: unknown) => {
       clearTimeout(limit)
       if (connection.isLost) return
       if (error) this.destroy(connection, error as Error)
-      else this.toFree(connection, this.#now())
+      else {
+        answer(result)
+        this.toFree(connection, this.#now())
+      }
       this.#host.pump()
     })
   }

@@ -48,6 +48,7 @@ import { PoolMessage } from './pool-message.ts'
 import { type PoolStats, poolStats } from './pool-stats.ts'
 import type { PooledConnection } from './pooled-connection.ts'
 import { SessionKeeper } from './session-keeper.ts'
+import { SilenceWatch } from './silence-watch.ts'
 import { StatementBook } from './statement-book.ts'
 import { runStock } from './stock-query.ts'
 
@@ -94,6 +95,7 @@ export class Pool extends pg.Pool {
   readonly #dispatcher: Dispatcher
   readonly #keeper: SessionKeeper
   readonly #leases: Leases
+  readonly #silence: SilenceWatch
   readonly #canShare: boolean
   readonly #names = new TwoGenerations<string>(2_000, 4_000_000)
   #readyPromise: Promise<void> | undefined
@@ -121,7 +123,10 @@ export class Pool extends pg.Pool {
       this.#connector,
       {
         setUp: (connection) => this.#setUp(connection),
-        opened: (connection) => this.#dispatcher.returned(connection),
+        opened: (connection) => {
+          this.#silence.start()
+          this.#dispatcher.returned(connection)
+        },
         cannotOpen: (error, olderThanMs) => this.#dispatcher.failWaiting(error, olderThanMs),
         setUpFailed: (error) => this.#dispatcher.failFirst(error),
         failedIdle: (error, client) => this.#failedIdle(error, client),
@@ -133,6 +138,7 @@ export class Pool extends pg.Pool {
       now,
       Math.random,
     )
+    this.#silence = new SilenceWatch(this.#set, this.#connector, now)
     this.#leases = new Leases(this.#settings.leakDetectionMs, now)
     this.#dispatcher = new Dispatcher(
       this.#settings,
@@ -490,6 +496,7 @@ export class Pool extends pg.Pool {
     })
     this.#set.onEmpty = () => {
       face.ended = true
+      this.#silence.stop()
       this.#leases.close()
       this.#endDone?.(undefined)
     }

@@ -21,8 +21,6 @@ export interface FaultWorldOptions {
   readonly callers?: number
   /** For each statement. @default none */
   readonly timeoutMs?: number
-  /** Some callers borrow a connection for a transaction. @default true */
-  readonly hasTransactions?: boolean
 }
 
 interface Books {
@@ -95,10 +93,10 @@ export class FaultWorld {
 
   /** Callers that go on until `settle`. */
   load(): void {
-    const { callers = 24, hasTransactions = true } = this.#options
+    const { callers = 24 } = this.#options
     for (let i = 0; i < callers; i++) {
       const act =
-        i % 4 === 0 && hasTransactions
+        i % 4 === 0
           ? () => this.#transaction()
           : i % 4 === 1
             ? () => this.#read()
@@ -208,6 +206,18 @@ export class FaultWorld {
         performance.now() < deadline,
         `the server has ${pids.length} sessions, the pool ${expected()}`,
       )
+    }
+  }
+
+  /** Each connection has been asked for its server: nothing else is asked by that text. */
+  async known(): Promise<void> {
+    const deadline = performance.now() + PATIENCE_MS
+    for (;;) {
+      const { rows } = await this.aside<{ known: boolean }>(
+        `SELECT bool_and(query LIKE '%postmaster_start_time%') OR count(*) = 0 AS known FROM pg_stat_activity WHERE application_name = '${this.#name}' AND state = 'idle'`,
+      )
+      if (rows[0]?.known) return
+      assert.ok(performance.now() < deadline, 'the connections were never asked for their server')
     }
   }
 

@@ -161,8 +161,9 @@ test('connections are half open and callers have no deadline', { skip }, async (
   await using proxy = await FaultProxy.start(server.it)
   const world = await FaultWorld.start(t, server.it, {
     url: proxy.url(server.it.url()),
-    hasTransactions: false,
+    pool: { min: 4, max: 4 },
   })
+  await world.known()
   world.load()
   await world.flows()
 
@@ -170,6 +171,25 @@ test('connections are half open and callers have no deadline', { skip }, async (
   await world.recover(t)
   await world.flows()
 
+  await world.settle(t)
+})
+
+test('a statement that is slow is not taken for one that is lost', { skip }, async (t) => {
+  const world = await FaultWorld.start(t, server.it)
+  await world.known()
+  const lent = await world.pool.connect()
+
+  const all = await Promise.all([
+    world.pool.query<{ n: number }>('SELECT 1 AS n FROM pg_sleep(7)'),
+    lent.query<{ n: number }>('SELECT 2 AS n FROM pg_sleep(7)'),
+  ])
+  lent.release()
+
+  assert.deepEqual(
+    all.map(({ rows }) => rows[0]?.n),
+    [1, 2],
+  )
+  assert.equal(world.pool.stats().counts.repeated, 0)
   await world.settle(t)
 })
 
