@@ -25,9 +25,23 @@ export interface CallOwner {
 export interface CallResult {
   rowCount: number | null
   readonly rows: unknown[]
+  fields: unknown[]
+  readonly _types?: TypeParsers
+  _parsers?: unknown[]
+  /** A row with each column null, which `parseRow` copies. */
+  _prebuiltEmptyResultObject?: object | null
   addFields(fields: readonly unknown[]): void
   addCommandComplete(message: unknown): void
   parseRow(values: readonly (string | null)[]): unknown
+}
+
+interface TypeParsers {
+  getTypeParser(oid: number, format: string): unknown
+}
+
+interface Field {
+  readonly dataTypeID: number
+  readonly format?: string
 }
 
 const Result = (pg as unknown as { Result: new (rowMode: unknown, types: unknown) => CallResult })
@@ -114,6 +128,28 @@ export class Call implements Waiter {
   handleRowDescription(message: { fields: readonly unknown[] }): void {
     if (this.prepared !== undefined && !this.binary) this.prepared.fields = message.fields
     this.result?.addFields([...message.fields])
+    if (this.prepared !== undefined && !this.binary) {
+      this.prepared.emptyRow = this.result?._prebuiltEmptyResultObject ?? undefined
+    }
+  }
+
+  /** As by a description, of a statement that was described before. */
+  expect(fields: readonly unknown[], emptyRow: object | undefined): void {
+    const { result } = this
+    const types = result?._types
+    if (result === undefined) return
+    if (types === undefined || emptyRow === undefined) {
+      result.addFields([...fields])
+      return
+    }
+    // What `addFields` does, but for the empty row. Parsers are looked up each time: they may be replaced.
+    const parsers: unknown[] = []
+    for (const { dataTypeID, format } of fields as readonly Field[]) {
+      parsers.push(types.getTypeParser(dataTypeID, format || 'text'))
+    }
+    result.fields = [...fields]
+    result._parsers = parsers
+    result._prebuiltEmptyResultObject = emptyRow
   }
 
   handleDataRow(message: { fields: readonly (string | null)[]; length: number }): void {

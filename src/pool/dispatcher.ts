@@ -283,6 +283,10 @@ export class Dispatcher implements CallOwner {
   // ── lines to connections ─────────────────────────────────────────────────────────────────────
 
   pump(): void {
+    if (this.waiting === 0 && this.#set.sharing.length === 0) {
+      this.#quiet()
+      return
+    }
     const now = this.#now()
     for (;;) {
       const exclusive = this.#nextExclusive(now)

@@ -7,6 +7,7 @@
  * `instanceof`, properties, events and patched methods work, also `client.query = …` and
  * `client.release = …`, which last for the lease.
  */
+import type { BorrowerStack } from './leases.ts'
 import type { PgClient } from './pg.ts'
 import type { PooledConnection } from './pooled-connection.ts'
 
@@ -20,7 +21,7 @@ export class Lease {
   readonly connection: PooledConnection
   readonly sinceMs: number
   /** Of `pool.connect()`; sampled. */
-  readonly stack: string | undefined
+  readonly stack: BorrowerStack | undefined
   readonly client: LeasedClient
   readonly release: Release
   isOver = false
@@ -28,7 +29,7 @@ export class Lease {
   constructor(
     connection: PooledConnection,
     sinceMs: number,
-    stack: string | undefined,
+    stack: BorrowerStack | undefined,
     isGuarded: boolean,
     onRelease: (lease: Lease, error: unknown) => void,
   ) {

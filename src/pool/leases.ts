@@ -1,8 +1,9 @@
 /**
  * Leases: who holds connections, since when and from where.
  *
- * A stack costs ten microseconds, so it is taken of one borrower in 32, of one in 4 while others wait,
- * and of each where `leakDetectionMs` asks for it. That is enough: whoever keeps connections does it
+ * A stack costs microseconds to take, and ten times that to put into words, which waits until somebody
+ * asks. It is taken of one borrower in 32, of one in 4 while others wait, and of each where
+ * `leakDetectionMs` asks for it. That is enough: whoever keeps connections does it
  * again and again.
  */
 import type { ConnectionSet } from './connection-set.ts'
@@ -31,6 +32,19 @@ export interface PoolState {
 const MAX_HOLDERS = 20
 const MAX_NAMED = 3
 
+/** Where somebody took a connection; the words are made when they are wanted. */
+export class BorrowerStack {
+  declare readonly stack: string
+
+  constructor(above: unknown) {
+    Error.captureStackTrace(this, above as (...all: never[]) => unknown)
+  }
+
+  get text(): string {
+    return this.stack.split('\n').slice(1, 9).join('\n')
+  }
+}
+
 export class Leases {
   readonly #leakDetectionMs: number
   readonly #now: () => number
@@ -48,13 +62,10 @@ export class Leases {
     return this.#open.size
   }
 
-  sampleStack(waiting: number, above: unknown): string | undefined {
+  sampleStack(waiting: number, above: unknown): BorrowerStack | undefined {
     this.#count += 1
     const every = this.#leakDetectionMs > 0 ? 1 : waiting > 0 ? 4 : 32
-    if (this.#count % every !== 0) return undefined
-    const holder: { stack?: string } = {}
-    Error.captureStackTrace(holder, above as (...all: never[]) => unknown)
-    return holder.stack?.split('\n').slice(1, 9).join('\n')
+    return this.#count % every === 0 ? new BorrowerStack(above) : undefined
   }
 
   begin(lease: Lease): Lease {
@@ -80,7 +91,7 @@ export class Leases {
         connection: lease.connection.number,
         processId: lease.connection.client.processID ?? undefined,
         heldMs: Math.round(now - lease.sinceMs),
-        stack: lease.stack,
+        stack: lease.stack?.text,
       }))
   }
 
@@ -119,7 +130,7 @@ export class Leases {
           if (heldMs < this.#leakDetectionMs || this.#warned.has(lease)) continue
           this.#warned.add(lease)
           process.emitWarning(
-            `a client has been kept for ${Math.round(heldMs)} ms without release(), longer than leakDetectionMs (${this.#leakDetectionMs}); it was taken\n${lease.stack ?? ''}`,
+            `a client has been kept for ${Math.round(heldMs)} ms without release(), longer than leakDetectionMs (${this.#leakDetectionMs}); it was taken\n${lease.stack?.text ?? ''}`,
             'HastenWarning',
           )
         }

@@ -33,7 +33,7 @@ import { Connector } from './connector.ts'
 import { Deadline } from './deadline.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { Lease, type LeasedClient, type Release } from './lease.ts'
-import { Leases } from './leases.ts'
+import { type BorrowerStack, Leases } from './leases.ts'
 import type { PgClient, PgClientClass } from './pg.ts'
 import {
   deadlineOf,
@@ -431,7 +431,7 @@ export class Pool extends pg.Pool {
 
   #lend(
     connection: PooledConnection,
-    stack: string | undefined,
+    stack: BorrowerStack | undefined,
     message: PoolMessage | undefined,
     done: (error: unknown, client?: LeasedClient, release?: Release) => void,
   ): void {

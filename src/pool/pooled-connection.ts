@@ -29,6 +29,8 @@ export interface Prepared {
   isReady: boolean
   /** Of its result, once described; none where it returns no rows. */
   fields: readonly unknown[] | undefined
+  /** `pg`'s template of a row, made of the fields. */
+  emptyRow: object | undefined
   uses: number
   lastUse: number
 }
@@ -158,7 +160,7 @@ export class PooledConnection implements Sink {
     const fields = call.binary ? undefined : statement?.fields
     if (fields === undefined) this._send(describeExecuteSync)
     else {
-      if (fields !== NO_FIELDS) call.result?.addFields([...fields])
+      if (fields !== NO_FIELDS) call.expect(fields, statement?.emptyRow)
       this._send(executeSync)
     }
     call.flush = this.flushes
@@ -289,6 +291,7 @@ export class PooledConnection implements Sink {
       name: `hasten_${this.number}_${++this.#clock}`,
       isReady: false,
       fields: undefined,
+      emptyRow: undefined,
       uses: 0,
       lastUse: this.#clock,
     }
