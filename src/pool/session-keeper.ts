@@ -12,6 +12,8 @@ import type { PoolSettings } from './pool-options.ts'
 import type { PooledConnection } from './pooled-connection.ts'
 
 const RESET_MS = 5_000
+/** For what was left under way and is no statement of `pg`'s own. */
+const FOREIGN_MS = 500
 
 interface KeeperOptions {
   /** The user's own `pipeline`, for the clients that are lent. */
@@ -66,7 +68,8 @@ export class SessionKeeper {
         this.#set.destroy(connection, new Error('released with a cursor open'))
         return
       }
-      this.#within(connection, untilQuiet(client), () => this.#reset(connection))
+      const ms = isForeign(client) ? FOREIGN_MS : RESET_MS
+      this.#within(connection, untilQuiet(client), () => this.#reset(connection), ms)
     } else this.#reset(connection)
   }
 
@@ -115,10 +118,15 @@ export class SessionKeeper {
     if (this.queryTimeoutMs > 0) setQueryTimeout(client, 0)
   }
 
-  #within(connection: PooledConnection, work: Promise<void>, done: () => void): void {
+  #within(
+    connection: PooledConnection,
+    work: Promise<void>,
+    done: () => void,
+    ms: number = RESET_MS,
+  ): void {
     const limit = setTimeout(
       () => this.#set.destroy(connection, new Error('could not be put back as it was')),
-      RESET_MS,
+      ms,
     )
     limit.unref()
     work.then(
@@ -182,10 +190,22 @@ function isBusy(client: PgClient): boolean {
   )
 }
 
-/** A cursor or stream holds the connection until it is closed, which its owner has not done. */
+/** A cursor that waits for its owner to read on holds the connection, and its owner has gone. */
 function holdsPortal(client: PgClient): boolean {
-  const active = client._activeQuery as { _result?: unknown; text?: unknown } | null | undefined
-  return active != null && active._result === undefined
+  const active = client._activeQuery as Portal | null | undefined
+  return (active?.cursor ?? active)?.state === 'idle'
+}
+
+/** A query object that is none of `pg`'s: a cursor or a stream that may never be read to its end. */
+function isForeign(client: PgClient): boolean {
+  const active = client._activeQuery
+  return active != null && (active as { _results?: unknown })._results === undefined
+}
+
+/** pg-cursor, and pg-query-stream, which has one. */
+interface Portal {
+  readonly state?: unknown
+  readonly cursor?: { readonly state?: unknown }
 }
 
 function untilQuiet(client: PgClient): Promise<void> {

@@ -29,6 +29,8 @@ test('of 1,000 operations with every tenth caller misbehaving none leaks', { ski
 test('the same callers on pg.Pool harm each other', { skip }, async () => {
   await using world = await World.create(url)
   const pool = new pg.Pool({ connectionString: url, max: 4 })
+  // It loses sight of a client now and then, which nobody ends.
+  pool.on('connect', (client) => client.on('error', () => {}))
   pool.on('error', () => {})
 
   const { leaks } = await isolation({ world, pool, name: 'theirs', isPgPool: true })
