@@ -9,10 +9,11 @@
  *
  * Conditions: PostgreSQL on the same machine by TCP, `fsync` off, in memory; each client in a process
  * of its own, interleaved (pool-rounds.ts); NODE_ENV is production; each row is checked against the key
- * that was asked. Only ratios within one run count. `--quick` shows the order of magnitude.
+ * that was asked. Only ratios within one run count. `--quick` shows the order of magnitude. With
+ * `--only` the other groups' results stay in the file as they are, if they are of the same form.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -60,7 +61,7 @@ for (const [name, measure] of Object.entries(groups)) {
   for (const each of found.tables) process.stdout.write(printed(each))
 }
 for (const claim of claims) process.stdout.write(line(claim))
-if (only === undefined) await write()
+await write()
 
 function line({ id, measured, unit, peer, peerMeasured, ratio, goal, met }: Claim): string {
   const theirs = peer === null ? '' : `  ${peer}: ${peerMeasured}`
@@ -93,8 +94,26 @@ async function write(): Promise<void> {
   }
   // Compiled it lies in build/benchmarks.
   const folder = fileURLToPath(new URL('../../benchmarks/results/', import.meta.url))
+  const file = `${folder}pool.json`
   mkdirSync(folder, { recursive: true })
-  writeFileSync(`${folder}pool.json`, `${JSON.stringify(result, null, 2)}\n`)
+  if (only !== undefined) {
+    if (!existsSync(file)) return
+    const earlier = JSON.parse(readFileSync(file, 'utf8')) as typeof result
+    if (earlier.isQuick !== isQuick) return
+    result.claims = replaced(earlier.claims, claims, ({ id }) => id)
+    result.rounds = replaced(earlier.rounds, tables, ({ what }) => what)
+  }
+  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
+}
+
+function replaced<T>(earlier: readonly T[], later: readonly T[], key: (one: T) => string): T[] {
+  const left = new Map(later.map((one) => [key(one), one]))
+  const kept = earlier.map((one) => {
+    const found = left.get(key(one))
+    left.delete(key(one))
+    return found ?? one
+  })
+  return [...kept, ...left.values()]
 }
 
 async function versionOfPgbench(): Promise<string> {
