@@ -49,11 +49,14 @@ const sequelize: Form = {
     'export const db = new Sequelize({',
     `  dialect: 'postgres',`,
     '  dialectModule: pooledDriver(pool),',
+    '  // What each client would set for itself, and keep a connection for; say it to the pool.',
+    '  keepDefaultTimezone: true,',
+    `  dialectOptions: { clientMinMessages: 'ignore' },`,
     '  pool: { max: 100 },',
     '})',
   ],
   use: ['const user = await User.findByPk(id)'],
-  words: `Places in Sequelize's own pool cost nothing then: its clients share the connections of ours.`,
+  words: `Places in Sequelize's own pool cost nothing then: its clients share the connections of ours. Where the server's time zone is not UTC, give the pool \`options: '-c TimeZone=UTC'\`.`,
   isDriver: true,
 }
 
