@@ -296,12 +296,12 @@ test('what a listener of `connect` set stays, whatever borrowers do', { skip }, 
 
 test('a type parser that comes late counts from then on', { skip }, async (t) => {
   const pool = poolOf(t, { max: 1 })
-  const { getTypeParser } = pg.types
-  const original = getTypeParser(790)
-  t.after(() => pg.types.setTypeParser(790, original))
+  const { getTypeParser, setTypeParser } = pg.types as unknown as TypeParsers
+  const original = getTypeParser(MONEY)
+  t.after(() => setTypeParser(MONEY, original))
   await known(pool, "SELECT '12'::money AS m", [])
 
-  pg.types.setTypeParser(790, () => 'parsed')
+  setTypeParser(MONEY, () => 'parsed')
 
   assert.equal((await pool.query("SELECT '12'::money AS m")).rows[0].m, 'parsed')
 })
@@ -339,6 +339,14 @@ test('bad options are refused by name, rule and value', () => {
   }
   assert.ok(new Pool({ acquireTimeoutMs: 5, connectionTimeoutMillis: 5 }))
 })
+
+/** Not among the types that `pg` names. */
+const MONEY = 790
+
+interface TypeParsers {
+  getTypeParser(oid: number): (text: string) => unknown
+  setTypeParser(oid: number, parse: (text: string) => unknown): void
+}
 
 function poolOf(t: TestContext, options: PoolOptions): Pool {
   const pool = new Pool({ connectionString: url, ...options })

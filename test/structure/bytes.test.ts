@@ -13,7 +13,7 @@ const limits: Record<string, number> = {
   './exporters': 7_000,
   './observe': 75_000,
   './advisor': 90_000,
-  './pool': 80_000,
+  './pool': 100_000,
 }
 
 /** The driver of the database, and what HTTP is made with. */

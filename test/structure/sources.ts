@@ -32,7 +32,7 @@ export function folderOf(path: string): string {
 
 function importsOf(path: string, text: string): string[] {
   const isImport =
-    /^\s*(?:import|export)\s[^'"]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\(\s*'([^']+)'/gm
+    /^\s*(?:import|export)\s[^'"`]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\(\s*'([^']+)'/gm
   return [...text.matchAll(isImport)]
     .map((match) => match[1] ?? match[2] ?? match[3] ?? '')
     .map((name) => (name.startsWith('.') ? posix.join(dirname(path), name) : name))
