@@ -12,6 +12,9 @@
  * on one connection, which is then put back as every borrowed one is. So settings that each client
  * makes for itself cost a connection each: give them to the pool (`options: '-c TimeZone=UTC'`).
  *
+ * A connection that is lost within a transaction, or with a session touched, takes its client with it,
+ * as it does in `pg`: what comes after must not run outside the transaction that it was meant for.
+ *
  * It tells apart what the text tells. A function that changes the session behind its name is not seen.
  */
 import { EventEmitter } from 'node:events'
@@ -50,6 +53,8 @@ export class SharedClient extends EventEmitter {
   #isSessionTouched = false
   #isReleased = false
   #error: unknown
+  /** Lost with a transaction or a session in it. */
+  #broken: Error | undefined
   #whenIdle: (() => void) | undefined
   /** Of a submittable: when nothing is under way on the lease any more. */
   #whenQuiet: (() => void) | undefined
@@ -183,6 +188,12 @@ export class SharedClient extends EventEmitter {
     return new Error('Client was closed and is not queryable')
   }
 
+  #isBroken(): Error | undefined {
+    if (this.#broken === undefined) return undefined
+    const message = 'Client has encountered a connection error and is not queryable'
+    return new Error(message, { cause: this.#broken })
+  }
+
   #ask(text: unknown, values: unknown, callback: Callback): void {
     const over = this.#isOver()
     if (over !== undefined) {
@@ -193,7 +204,13 @@ export class SharedClient extends EventEmitter {
       const answered: Callback = (error, result) => {
         // The next one first: a callback that throws must not hold up the line.
         process.nextTick(() => this.#next())
+        if (isFarewell(error)) this.#lost(error)
         callback(error, result)
+      }
+      const broken = this.#isBroken()
+      if (broken !== undefined) {
+        answered(broken)
+        return
       }
       const sql = typeof text === 'string' ? text : (text as { text?: unknown }).text
       const config = this.#withTypes(text)
@@ -216,7 +233,7 @@ export class SharedClient extends EventEmitter {
       query.handleError(error)
       this.#next()
     }
-    const over = this.#isOver()
+    const over = this.#isOver() ?? this.#isBroken()
     if (over !== undefined) {
       fail(over)
       return
@@ -274,6 +291,8 @@ export class SharedClient extends EventEmitter {
   }
 
   readonly #lost = (error: Error): void => {
+    if (this.#lease === undefined) return
+    if (this.#isSessionTouched || this.#lease.getTransactionStatus() !== 'I') this.#broken = error
     this.#giveBack(error)
     if (this.listenerCount('error') > 0) this.emit('error', error)
     this.#quiet()
@@ -300,6 +319,12 @@ export class SharedClient extends EventEmitter {
 
 function isSubmittable(given: unknown): given is Submittable {
   return typeof (given as { submit?: unknown } | null)?.submit === 'function'
+}
+
+/** The server's last words on a connection. */
+function isFarewell(error: unknown): error is Error {
+  const severity = (error as { severity?: string } | null | undefined)?.severity
+  return severity === 'FATAL' || severity === 'PANIC'
 }
 
 /** What must be on one connection with what comes after it. */
