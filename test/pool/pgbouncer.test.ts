@@ -146,7 +146,7 @@ for (const { version, mode, told } of settings) {
           try {
             const one = await client.query(named)
             const two = await client.query(named)
-            assert.deepEqual([rows, one.rows, two.rows], Array(3).fill([{ n }]))
+            assert.deepEqual([rows, one.rows, two.rows], [[{ n }], [{ n }], [{ n }]])
           } finally {
             client.release()
           }
