@@ -4,9 +4,10 @@ import type { Waiter } from './waiting-line.ts'
 /** Somebody who wants a connection for himself: `pool.connect()`, or a statement that cannot share. */
 export class Checkout implements Waiter {
   readonly priority: number
-  readonly caller: number
-  readonly order: number
   readonly askedMs: number
+  /** Given where it must wait. */
+  caller = 0
+  order = 0
   /** A borrower keeps the connection; a statement gives it back by itself, soon. */
   readonly isBorrower: boolean
   readonly #start: (connection: PooledConnection) => void
@@ -16,16 +17,15 @@ export class Checkout implements Waiter {
   cleanUp: (() => void) | undefined = undefined
 
   constructor(
-    place: { priority: number; caller: number; order: number; askedMs: number },
     isBorrower: boolean,
+    priority: number,
+    askedMs: number,
     start: (connection: PooledConnection) => void,
     fail: (error: unknown) => void,
   ) {
-    this.priority = place.priority
-    this.caller = place.caller
-    this.order = place.order
-    this.askedMs = place.askedMs
     this.isBorrower = isBorrower
+    this.priority = priority
+    this.askedMs = askedMs
     this.#start = start
     this.#fail = fail
   }
@@ -43,7 +43,7 @@ export class Checkout implements Waiter {
 
   #settle(): void {
     this.isSettled = true
-    clearTimeout(this.acquireTimer)
+    if (this.acquireTimer !== undefined) clearTimeout(this.acquireTimer)
     this.cleanUp?.()
   }
 }

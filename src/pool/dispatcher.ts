@@ -144,8 +144,7 @@ export class Dispatcher implements CallOwner {
     fail: (error: unknown) => void,
   ): Checkout {
     const askedMs = this.#now()
-    const place = { priority, caller: this.#turn(), order: ++this.#order, askedMs }
-    const checkout = new Checkout(place, isBorrower, start, fail)
+    const checkout = new Checkout(isBorrower, priority, askedMs, start, fail)
     const isFirst = this.#lent.size === 0 && this.#alone.size === 0
     if (isFirst && (isBorrower || this.#mayRunAlone(askedMs))) {
       const connection = this.#set.takeFree(askedMs)
@@ -158,6 +157,8 @@ export class Dispatcher implements CallOwner {
       checkout.fail(this.#fullError())
       return checkout
     }
+    checkout.caller = this.#turn()
+    checkout.order = ++this.#order
     const line = isBorrower ? this.#lent : this.#alone
     line.push(checkout)
     const { acquireTimeoutMs } = this.#settings
@@ -184,7 +185,7 @@ export class Dispatcher implements CallOwner {
   returned(connection: PooledConnection): void {
     if (connection.isLost) return
     this.#set.toFree(connection, this.#now())
-    this.pump()
+    if (this.waiting > 0 || this.onQuiet !== undefined) this.pump()
   }
 
   /** A statement alone (a checkout that is no borrower) has ended. */

@@ -469,9 +469,10 @@ export class Pool extends pg.Pool {
     connection.uses += 1
     this.emit('release', error as Error, connection.client as unknown as PoolClient)
     if (connection.isLost) return
-    if (error || this.#isUnusable(connection.client)) this.#set.retire(connection)
-    else this.#keeper.takeBack(connection)
-    this.#dispatcher.pump()
+    if (error || this.#isUnusable(connection.client)) {
+      this.#set.retire(connection)
+      this.#dispatcher.pump()
+    } else this.#keeper.takeBack(connection)
   }
 
   #isUnusable(client: PgClient): boolean {

@@ -59,6 +59,7 @@ export class Session {
   /** One text that puts everything back; empty where there is nothing to do. */
   resetSql(status: string | null | undefined): string {
     const { touched } = this
+    if (touched === 0 && status !== 'T' && status !== 'E') return ''
     const parts: string[] = []
     const has = (effect: number) => (touched & (effect | unknown)) !== 0
     if (status === 'T' || status === 'E') parts.push('ROLLBACK')
