@@ -2,7 +2,7 @@
  * Leases: who holds connections, since when and from where.
  *
  * A stack costs microseconds to take, and ten times that to put into words, which waits until somebody
- * asks. It is taken of one borrower in 32, of one in 4 while others wait, and of each where
+ * asks. It is taken of one borrower in 128, of one in 4 while others wait, and of each where
  * `leakDetectionMs` asks for it. That is enough: whoever keeps connections does it
  * again and again.
  */
@@ -64,7 +64,7 @@ export class Leases {
 
   sampleStack(waiting: number, above: unknown): BorrowerStack | undefined {
     this.#count += 1
-    const every = this.#leakDetectionMs > 0 ? 1 : waiting > 0 ? 4 : 32
+    const every = this.#leakDetectionMs > 0 ? 1 : waiting > 0 ? 4 : 128
     return this.#count % every === 0 ? new BorrowerStack(above) : undefined
   }
 
