@@ -1,5 +1,6 @@
 /** What a `pg.Pool` lends: a client, whole and alone, until it is brought back. */
 import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { test } from 'node:test'
 import pg from 'pg'
 import { testPostgres } from '../service.ts'
@@ -307,6 +308,62 @@ eachPool(postgres, (kind) => {
         ['news', 'first'],
         ['news', 'second'],
       ],
+    )
+  })
+})
+
+/** The caller's async context. */
+eachPool(postgres, (kind) => {
+  test('it is there after each await', async (t) => {
+    const pool = kind.open(t, { max: 2 })
+    const storage = new AsyncLocalStorage<number>()
+
+    const seen = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        storage.run(n, async () => {
+          await pool.query('SELECT 1')
+          const client = await pool.connect()
+          await client.query('SELECT 2')
+          client.release()
+          return storage.getStore()
+        }),
+      ),
+    )
+
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 20 }, (_, n) => n),
+    )
+  })
+
+  // pg calls back in the context of whoever opened the connection or gave it back.
+  const isKept = kind.isOurs ? false : 'pg.Pool loses it in callbacks'
+  test('it is there in each callback', { skip: isKept }, async (t) => {
+    const pool = kind.open(t, { max: 2 })
+    const storage = new AsyncLocalStorage<number>()
+
+    const seen = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) =>
+        storage.run(n, async () => {
+          const inQuery = new Promise((resolve) => {
+            pool.query('SELECT 1', () => {
+              resolve(storage.getStore())
+            })
+          })
+          const inConnect = new Promise((resolve) => {
+            pool.connect((_error, _client, done) => {
+              done()
+              resolve(storage.getStore())
+            })
+          })
+          return Promise.all([inQuery, inConnect])
+        }),
+      ),
+    )
+
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 20 }, (_, n) => [n, n]),
     )
   })
 })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { testPostgres } from '../service.ts'
-import { eachPool } from './pool-kinds.ts'
+import { eachPool, knownPool } from './pool-kinds.ts'
 
 const postgres = await testPostgres()
 const moment = new Date('2026-02-03T04:05:06.789Z')
@@ -70,98 +70,106 @@ const values: readonly (readonly [sql: string, value: unknown, expected?: unknow
   ['$1::timestamptz', { toPostgres: () => ({ toPostgres: () => moment }) }, moment],
 ]
 
-eachPool(postgres, (kind) => {
-  test('values of every kind', async (t) => {
-    const pool = kind.open(t, { options: '-c TimeZone=UTC' })
+eachPool(
+  postgres,
+  (kind) => {
+    test('values of every kind', async (t) => {
+      const pool = kind.open(t, { options: '-c TimeZone=UTC' })
 
-    for (const [sql, value, expected = value] of values) {
-      const { rows } = await pool.query(`SELECT ${sql} AS value`, [value])
-      const what = `${sql} of ${String(value)}`
-      const wanted = value === undefined ? null : expected
-      if (expected === 'interval') assert.equal(rows[0].value.toPostgres(), '2 hours 1 days', what)
-      else assert.deepEqual(rows[0].value, wanted, what)
-    }
-  })
-
-  test('values of every kind, each by a statement with a name', async (t) => {
-    const pool = kind.open(t, { options: '-c TimeZone=UTC' })
-
-    for (const round of [1, 2]) {
-      for (const [index, [sql, value, expected = value]] of values.entries()) {
-        if (expected === 'interval') continue
-        const text = `SELECT ${sql} AS value`
-        const { rows } = await pool.query({ name: `value ${index}`, text, values: [value] })
+      for (const [sql, value, expected = value] of values) {
+        const { rows } = await pool.query(`SELECT ${sql} AS value`, [value])
+        const what = `${sql} of ${String(value)}`
         const wanted = value === undefined ? null : expected
-        assert.deepEqual(rows[0].value, wanted, `${sql}, round ${round}`)
+        if (expected === 'interval')
+          assert.equal(rows[0].value.toPostgres(), '2 hours 1 days', what)
+        else assert.deepEqual(rows[0].value, wanted, what)
       }
-    }
-  })
+    })
 
-  test('the same text with values of other types', async (t) => {
-    const pool = kind.open(t)
-    const text = 'SELECT $1 AS value'
+    test('values of every kind, each by a statement with a name', async (t) => {
+      const pool = kind.open(t, { options: '-c TimeZone=UTC' })
 
-    const got: unknown[] = []
-    for (const value of ['a', 1, null, true, { b: 1 }, ['c']]) {
-      got.push((await pool.query(text, [value])).rows[0].value)
-    }
+      for (const round of [1, 2]) {
+        for (const [index, [sql, value, expected = value]] of values.entries()) {
+          if (expected === 'interval') continue
+          const text = `SELECT ${sql} AS value`
+          const { rows } = await pool.query({ name: `value ${index}`, text, values: [value] })
+          const wanted = value === undefined ? null : expected
+          assert.deepEqual(rows[0].value, wanted, `${sql}, round ${round}`)
+        }
+      }
+    })
 
-    assert.deepEqual(got, ['a', '1', null, 'true', '{"b":1}', '{"c"}'])
-  })
+    test('the same text with values of other types', async (t) => {
+      const pool = kind.open(t)
+      const text = 'SELECT $1 AS value'
 
-  test('values that the server refuses', async (t) => {
-    const pool = kind.open(t)
+      const got: unknown[] = []
+      for (const value of ['a', 1, null, true, { b: 1 }, ['c']]) {
+        got.push((await pool.query(text, [value])).rows[0].value)
+      }
 
-    await assert.rejects(pool.query('SELECT $1::int', ['x']), { code: '22P02' })
-    await assert.rejects(pool.query('SELECT $1::text', ['nul \0']), { code: '22021' })
-    await assert.rejects(pool.query('SELECT $1::json', ['{']), { code: '22P02' })
-    await assert.rejects(pool.query('SELECT $1::int, $2::int', [1]), { code: '08P01' })
-    // Without values pg asks by the simple protocol, which says it in another way.
-    for (const none of [[], undefined] as unknown[][]) {
-      await assert.rejects(pool.query('SELECT $1::int', none), { code: /^(42P02|08P01)$/ })
-    }
-    await assert.rejects(pool.query('SELECT $1::int', [1, 2]), { code: '08P01' })
+      assert.deepEqual(got, ['a', '1', null, 'true', '{"b":1}', '{"c"}'])
+    })
 
-    assert.deepEqual((await pool.query('SELECT $1::int AS n', [1])).rows, [{ n: 1 }])
-  })
+    test('values that the server refuses', async (t) => {
+      const pool = kind.open(t)
 
-  test('a value that cannot be written fails with its own error, each time', async (t) => {
-    const pool = kind.open(t, { max: 1 })
-    const circular: { self?: unknown } = {}
-    circular.self = circular
-    const throwing = {
-      toPostgres: () => {
-        throw new RangeError('of its own')
-      },
-    }
-    const text = 'SELECT $1::text AS word'
+      await assert.rejects(pool.query('SELECT $1::int', ['x']), { code: '22P02' })
+      await assert.rejects(pool.query('SELECT $1::text', ['nul \0']), { code: '22021' })
+      await assert.rejects(pool.query('SELECT $1::json', ['{']), { code: '22P02' })
+      await assert.rejects(pool.query('SELECT $1::int, $2::int', [1]), { code: '08P01' })
+      // Without values pg asks by the simple protocol, which says it in another way.
+      for (const none of [[], undefined] as unknown[][]) {
+        await assert.rejects(pool.query('SELECT $1::int', none), { code: /^(42P02|08P01)$/ })
+      }
+      await assert.rejects(pool.query('SELECT $1::int', [1, 2]), { code: '08P01' })
 
-    for (let n = 0; n < 3; n++) {
-      await assert.rejects(pool.query(text, [circular]), { name: 'TypeError', message: /circular/ })
-      await assert.rejects(pool.query(text, [throwing]), { name: 'RangeError' })
-      assert.deepEqual((await pool.query(text, ['fine'])).rows, [{ word: 'fine' }])
-    }
-  })
+      assert.deepEqual((await pool.query('SELECT $1::int AS n', [1])).rows, [{ n: 1 }])
+    })
 
-  test('a value is read when it is given', async (t) => {
-    const pool = kind.open(t, { max: 1 })
-    const client = await pool.connect()
-    const given = { n: 1 }
+    test('a value that cannot be written fails with its own error, each time', async (t) => {
+      const pool = kind.open(t, { max: 1 })
+      const circular: { self?: unknown } = {}
+      circular.self = circular
+      const throwing = {
+        toPostgres: () => {
+          throw new RangeError('of its own')
+        },
+      }
+      const text = 'SELECT $1::text AS word'
 
-    const answer = client.query('SELECT $1::jsonb AS given', [given])
-    given.n = 2
-    client.release()
+      for (let n = 0; n < 3; n++) {
+        await assert.rejects(pool.query(text, [circular]), {
+          name: 'TypeError',
+          message: /circular/,
+        })
+        await assert.rejects(pool.query(text, [throwing]), { name: 'RangeError' })
+        assert.deepEqual((await pool.query(text, ['fine'])).rows, [{ word: 'fine' }])
+      }
+    })
 
-    assert.deepEqual((await answer).rows, [{ given: { n: 1 } }])
-  })
+    test('a value is read when it is given', async (t) => {
+      const pool = kind.open(t, { max: 1 })
+      const client = await pool.connect()
+      const given = { n: 1 }
 
-  test('sixty thousand values', async (t) => {
-    const pool = kind.open(t)
-    const many = Array.from({ length: 60_000 }, (_, n) => n)
-    const sum = many.map((_, n) => `$${n + 1}::int`).join('),(')
+      const answer = client.query('SELECT $1::jsonb AS given', [given])
+      given.n = 2
+      client.release()
 
-    const { rows } = await pool.query(`SELECT sum(n)::int AS n FROM (VALUES (${sum})) v(n)`, many)
+      assert.deepEqual((await answer).rows, [{ given: { n: 1 } }])
+    })
 
-    assert.deepEqual(rows, [{ n: 1_799_970_000 }])
-  })
-})
+    test('sixty thousand values', async (t) => {
+      const pool = kind.open(t)
+      const many = Array.from({ length: 60_000 }, (_, n) => n)
+      const sum = many.map((_, n) => `$${n + 1}::int`).join('),(')
+
+      const { rows } = await pool.query(`SELECT sum(n)::int AS n FROM (VALUES (${sum})) v(n)`, many)
+
+      assert.deepEqual(rows, [{ n: 1_799_970_000 }])
+    })
+  },
+  [knownPool(postgres)],
+)
