@@ -14,8 +14,9 @@
  *
  * Rules:
  *   1. Behind one address there may be several servers, and the fresh connection may reach another.
- *      So each connection is asked once who its server is, when it is free or shared; without that, or
- *      where the fresh one says something else, nothing is closed.
+ *      So each connection is asked once who its server is, at a moment when it is free; without that, or
+ *      where the fresh one says something else, nothing is closed. (One that is never free is shared
+ *      by many, and the dispatcher sees that its first holds the others up.)
  *   2. Behind a pooler process ids are the pooler's own: nothing is asked. One that was not recognised
  *      shows by the id that the server gives.
  *   3. A byte that comes meanwhile ends the suspicion.
@@ -108,18 +109,14 @@ export class SilenceWatch {
 
   #identify(connection: PooledConnection): void {
     const { client, mode } = connection
+    if (mode !== 'free') return
     const answer = (result: unknown): void => {
       const [row] = (result as { rows: Session[] }).rows
       if (row !== undefined && row.pid === client.processID)
         this.#servers.set(connection, row.server)
     }
-    if (mode === 'free') this.#set.askFree(connection, identity, answer)
-    else if (mode === 'shared' && client.pipeline === true) {
-      connection.query(identity, undefined, (error: unknown, result: unknown) => {
-        if (!error) answer(result)
-      })
-    } else return
     this.#servers.set(connection, '')
+    this.#set.askFree(connection, identity, answer)
   }
 
   async #judge(suspects: readonly PooledConnection[]): Promise<void> {
