@@ -42,6 +42,9 @@ export interface Pooler {
 /** Linux gives no larger one, and others far smaller ones. */
 const MAX_PID = 2 ** 22
 
+/** SQLSTATEs, and the kernel's codes: the connection goes, and what it goes to is not known. */
+const ofTheConnection = /^(?:08|53|57|58|XX|E[A-Z])/
+
 export async function detectPooler(
   client: PgClient,
   told: PoolSettings['pgbouncer'],
@@ -54,7 +57,7 @@ export async function detectPooler(
     return await lookFor(client, told)
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: string }
-    if (typeof code !== 'string' || client._queryable === false) throw error
+    if (typeof code !== 'string' || ofTheConnection.test(code)) throw error
     return unknown(`the probe was refused (${code}: ${message})`)
   }
 }

@@ -122,6 +122,23 @@ test('a connection that goes during the probe is an error, not a pooler', { skip
   await assert.rejects(found, /terminated/)
 })
 
+test('a server that ends during the probe is an error; one that refuses it is not known', async () => {
+  const answering = (code: string): PgClient =>
+    ({
+      connection: {},
+      processID: -1,
+      query: (asked: { handleError(error: Error): void }) =>
+        asked.handleError(Object.assign(new Error('no'), { code, severity: 'FATAL' })),
+    }) as unknown as PgClient
+
+  for (const code of ['57P01', '08P01', 'ECONNRESET']) {
+    await assert.rejects(detectPooler(answering(code), 'auto'), { code })
+  }
+  const found = await detectPooler(answering('42501'), 'auto')
+  assert.deepEqual(shown(found), { isPooled: true, mode: 'transaction', ...oneAtATime })
+  assert.match(found.why, /42501/)
+})
+
 test('the pool tells what it found, and keeps to it', { skip }, async () => {
   await using bouncer = await startPgBouncer({ server: postgres.it, users })
   await using old = await usePool({ connectionString: as(bouncer.url()), max: 3 })
