@@ -22,7 +22,6 @@ import { PgConnection, type PgClient, type PgWire, type ReadyMessage } from './p
 import { pgSeam, type Proceed, type QueryArguments } from './pg-interceptor.ts'
 import { watchSubmittable, type Submittable } from './pg-submittable.ts'
 import { QueryCall } from './query-call.ts'
-import { isUnobserved } from './unobserved.ts'
 
 /** The part of `pg`'s Query that the hooks look at. */
 export interface PgQuery {
@@ -85,6 +84,12 @@ function observeQueries(prototype: ClientPrototype): void {
     // biome-ignore lint/complexity/noArguments: handed on as they are
     return pgSeam.interceptor.clientQuery(this, arguments as unknown as QueryArguments, query)
   }
+  Object.defineProperty(prototype.query, mark, { value: true })
+}
+
+/** Whether this is the hook itself, and not something that stands before it. */
+export function isObservedQuery(query: unknown): boolean {
+  return (query as { [mark]?: true } | undefined)?.[mark] === true
 }
 
 /** What the interceptor does with a client's query: watches, and proceeds. */
@@ -93,12 +98,17 @@ export function clientQuery(
   args: QueryArguments,
   proceed: Proceed<PgClient>,
 ): unknown {
-  if (isUnobserved(client) || isPoolCall(args[0]))
+  const connection = PgConnection.of(client)
+  if (connection.isUnobserved || isPoolCall(args[0]))
     return proceed.apply(client, args as unknown as unknown[])
+  const { passing } = pgSeam
+  pgSeam.passing = undefined
   const outer = pending
   let asked: PgCall | undefined
   try {
-    asked = new QueryCall(timing.scope(), PgConnection.of(client)) as PgCall
+    const scope = passing === undefined ? timing.scope() : passing.scope
+    asked = new QueryCall(scope, connection) as PgCall
+    asked.isQuiet = passing !== undefined || isPromised(client, args)
     const config = args[0] as Submittable | undefined
     if (typeof config?.submit === 'function') watchObject(config, asked)
     else pending = asked
@@ -116,6 +126,17 @@ export function clientQuery(
 /** A statement of `hasten/pool`, which tells of it on its own channel. */
 function isPoolCall(config: unknown): boolean {
   return typeof config === 'object' && config !== null && 'isPoolCall' in config
+}
+
+/** Whether the answer is a promise of Node's, which brings the context of whoever awaits it. */
+function isPromised(client: PgClient, args: QueryArguments): boolean {
+  // By index: an iterator over `arguments` costs more than all the rest.
+  const config = args[0]
+  if (typeof args[1] === 'function' || args[2] !== undefined) return false
+  if (client._Promise !== undefined && client._Promise !== Promise) return false
+  if (typeof config !== 'object' || config === null) return true
+  const { submit, callback: own } = config as { submit?: unknown; callback?: unknown }
+  return submit === undefined && own === undefined
 }
 
 /** A query object of the application's own making, or of another library's. */
@@ -172,6 +193,7 @@ function observeQuery(prototype: QueryPrototype): void {
     const asked = this[callOf]
     if (asked === undefined) return handleReadyForQuery.call(this, connection)
     answered(this, asked)
+    if (asked.isQuiet) return handleReadyForQuery.call(this, connection)
     return timing.storage.run(asked.scope as Scope, ready, this, connection)
   }
 
@@ -179,6 +201,7 @@ function observeQuery(prototype: QueryPrototype): void {
     const asked = this[callOf]
     if (asked === undefined) return handleError.call(this, error, connection)
     failed(asked, error)
+    if (asked.isQuiet) return handleError.call(this, error, connection)
     return timing.storage.run(asked.scope as Scope, fail, this, error, connection)
   }
 }
@@ -243,7 +266,9 @@ function rowCountOf(result: PgResult | undefined): number {
 function observeConnect(prototype: ClientPrototype): void {
   const connect = prototype._connect as NonNullable<ClientPrototype['_connect']>
   prototype._connect = function observedConnect(this: PgClient, callback) {
-    if (typeof callback !== 'function' || isUnobserved(this)) return connect.call(this, callback)
+    if (typeof callback !== 'function' || PgConnection.of(this).isUnobserved) {
+      return connect.call(this, callback)
+    }
     let done = callback as (...args: unknown[]) => unknown
     try {
       done = watchConnect(this, done)
@@ -286,7 +311,8 @@ function observeReady(prototype: ClientPrototype): void {
   if (typeof ready !== 'function') return
   prototype._handleReadyForQuery = function observedReady(this: PgClient, message) {
     try {
-      if (!isUnobserved(this)) PgConnection.of(this).ready(message)
+      const connection = PgConnection.of(this)
+      if (!connection.isUnobserved) connection.ready(message)
     } catch (error) {
       hookFailed(error)
     }

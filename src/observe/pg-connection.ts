@@ -13,6 +13,7 @@
  * brings many answers, the first of them gets all: exact in sum, not each.
  */
 import type { Statement } from '../core/statement.ts'
+import { isUnobserved } from './unobserved.ts'
 
 /** The part of `pg`'s Client that the hooks look at. */
 export interface PgClient {
@@ -28,6 +29,8 @@ export interface PgClient {
   readonly _handleReadyForQuery?: unknown
   /** `undefined` until it has connected and been idle for the first time. */
   readonly readyForQuery?: boolean
+  readonly query?: unknown
+  readonly _Promise?: unknown
   [connectionOf]?: PgConnection
 }
 
@@ -50,6 +53,8 @@ let connections = 0
 export class PgConnection {
   readonly number: number = ++connections
   readonly client: PgClient
+  /** One of our own inside the application, see unobserved.ts. */
+  readonly isUnobserved: boolean
   #transactions = 0
   #transaction: number | undefined
   #underWay = 0
@@ -59,6 +64,7 @@ export class PgConnection {
 
   constructor(client: PgClient) {
     this.client = client
+    this.isUnobserved = isUnobserved(client)
     // Before 8.2 the client had no method that hears of this.
     if (client._handleReadyForQuery === undefined) {
       client.connection?.prependListener?.('readyForQuery', (message) => this.ready(message))

@@ -9,6 +9,10 @@
  * in it: so the callback, the pool's events and a connection opened for a waiter belong to the one
  * who waits, not to the one who released. No callback is wrapped.
  *
+ * Entering a context costs a microsecond or two. `Pool.query`, whose callback is the pool's own and
+ * whose promise brings its context with it, goes without where nothing of the application's listens
+ * in between: its scope is handed over by `pgSeam.passing`.
+ *
  * Spans:
  *   - `pool-wait`, named `pg.Pool`, only where somebody really waits: an idle client comes on the
  *     next tick, a new one is a `connect`. Its `connection` is the number of the pool.
@@ -21,6 +25,7 @@ import { bind, type Scope } from './context.ts'
 import { hookFailed } from './guard.ts'
 import { once } from './modules.ts'
 import { type PgClient, PgConnection } from './pg-connection.ts'
+import { isObservedQuery } from './pg-client.ts'
 import { pgSeam, type Proceed, type QueryArguments } from './pg-interceptor.ts'
 import { registerPool, type WatchedPool } from './pool-registry.ts'
 
@@ -33,6 +38,9 @@ export interface PgPool {
   readonly waitingCount: number
   readonly _pendingQueue?: readonly PendingItem[]
   readonly _idle?: readonly unknown[]
+  readonly connect?: unknown
+  readonly Promise?: unknown
+  listenerCount?(event: string): number
   [poolOf]?: WatchedPool
 }
 
@@ -61,13 +69,16 @@ const checkoutOf: unique symbol = Symbol('hasten.checkout')
 class Checkout {
   readonly scope: Scope | undefined
   readonly isOneQuery: boolean
+  /** Whether what is called back is the pool's own, which does nothing but query. */
+  readonly isPlain: boolean
   wait: Span | undefined
   /** While the client is lent. */
   span: Span | undefined
 
-  constructor(scope: Scope | undefined, isOneQuery: boolean) {
+  constructor(scope: Scope | undefined, isOneQuery: boolean, isPlain: boolean) {
     this.scope = scope
     this.isOneQuery = isOneQuery
+    this.isPlain = isPlain
   }
 }
 
@@ -99,7 +110,9 @@ function observePrototype(prototype: PoolPrototype): void {
 
   prototype.connect = function observedConnect(this: PgPool, _callback) {
     const outer = asking
-    const checkout = new Checkout(timing.scope(), isOneQuery)
+    // A class below may have a `connect` of its own, which hands on another callback.
+    const isPlain = isOneQuery && this.connect === observedConnect
+    const checkout = new Checkout(timing.scope(), isOneQuery, isPlain)
     isOneQuery = false
     asking = checkout
     const pendingBefore = this._pendingQueue?.length ?? 0
@@ -143,6 +156,15 @@ function observePrototype(prototype: PoolPrototype): void {
       const checkout = (item as PendingItem | undefined)?.[checkoutOf]
       if (checkout === undefined) return acquire.call(this, client, item, listener, isNew)
       lent(client as LentClient, checkout)
+      if (checkout.isPlain && isNew !== true && isQuiet(this, client as LentClient)) {
+        const outer = pgSeam.passing
+        pgSeam.passing = checkout
+        try {
+          return acquire.call(this, client, item, listener, isNew)
+        } finally {
+          pgSeam.passing = outer
+        }
+      }
       const scope = checkout.scope as Scope
       return timing.storage.run(scope, lend, this, client, item, listener, isNew)
     }
@@ -211,6 +233,19 @@ function watchTimeout(item: PendingItem, checkout: Checkout): void {
       if (value) checkout.wait?.end(new Error('timeout'))
     },
   })
+}
+
+/**
+ * Nothing of the application runs between lending and the answer: nobody listens, nobody has put
+ * something before the client's query, and promises are Node's, which know their own context.
+ */
+function isQuiet(pool: PgPool, client: LentClient): boolean {
+  return (
+    isObservedQuery(client.query) &&
+    (pool.Promise === undefined || pool.Promise === Promise) &&
+    pool.listenerCount?.('acquire') === 0 &&
+    pool.listenerCount('release') === 0
+  )
 }
 
 function endWait(checkout: Checkout): void {

@@ -24,6 +24,8 @@ export class QueryCall {
   /** Of pg, where it is known before the statement is sent. */
   readonly connection: PgConnection | undefined
   statement: Statement | undefined
+  /** No code of the application's runs when it is answered, so that no context has to be entered. */
+  isQuiet = false
   /** While it runs in the database; none for background. */
   span: Span | undefined
   #wait: Span | undefined

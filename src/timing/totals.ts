@@ -62,8 +62,13 @@ export class Totals {
       this.plus(QUERIES, 1)
       this.plus(DB_MS, ms)
       if (statement !== undefined) {
-        const failed = span.error === undefined ? 0 : 1
-        addUp(this.#useOf(statement), [1, ms, span.rows ?? 0, span.bytes ?? 0, failed])
+        // In the order of `useNames`. No array for it: this is once for each query.
+        const use = this.#useOf(statement) as [number, number, number, number, number]
+        use[0] += 1
+        use[1] += ms
+        use[2] += span.rows ?? 0
+        use[3] += span.bytes ?? 0
+        if (span.error !== undefined) use[4] += 1
       }
     } else if (kind === 'connect') {
       this.plus(CONNECTS, 1)
