@@ -17,18 +17,18 @@
  * and the request remembers what it failed with.
  */
 import { subscribe } from 'node:diagnostics_channel'
-import http from 'node:http'
-import https from 'node:https'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
 import { foldPath } from '../core/fold-path.ts'
 import { type Span, timing } from '../timing/index.ts'
+import { http, https } from './builtins.ts'
 import { hookFailed } from './guard.ts'
 import { hashesOfPath } from './hashed.ts'
 import { propagate } from './propagation.ts'
 
 const spanOf = Symbol('hasten.span')
 
-type ObservedRequest = http.ClientRequest & { [spanOf]?: Span }
+type ObservedRequest = ClientRequest & { [spanOf]?: Span }
 
 export function observeHttpClient(): void {
   if (hasCreatedChannel()) {
@@ -42,7 +42,7 @@ export function observeHttpClient(): void {
   subscribe('http.client.response.finish', (message) => {
     const { request, response } = message as {
       request: ObservedRequest
-      response: http.IncomingMessage
+      response: IncomingMessage
     }
     const span = request[spanOf]
     if (span !== undefined) span.status = response.statusCode
@@ -56,7 +56,7 @@ function hasCreatedChannel(): boolean {
 
 function replaceRequest(module: typeof http | typeof https): void {
   const { request } = module
-  function observedRequest(this: unknown, ...args: unknown[]): http.ClientRequest {
+  function observedRequest(this: unknown, ...args: unknown[]): ClientRequest {
     const made = (request as (...args: unknown[]) => ObservedRequest).apply(this, args)
     opened(made)
     return made
@@ -64,7 +64,7 @@ function replaceRequest(module: typeof http | typeof https): void {
   Object.defineProperty(observedRequest, 'name', { value: 'request' })
   Object.defineProperty(observedRequest, 'length', { value: request.length })
   // Node's own `get` calls its inner `request`: neither the exported one, nor ours.
-  function observedGet(this: unknown, ...args: unknown[]): http.ClientRequest {
+  function observedGet(this: unknown, ...args: unknown[]): ClientRequest {
     const made = observedRequest.apply(this, args)
     made.end()
     return made
@@ -106,13 +106,13 @@ function opened(request: ObservedRequest): void {
 
 function failureOf(request: ObservedRequest): unknown {
   if (request.errored) return request.errored
-  const { res } = request as { res?: http.IncomingMessage }
+  const { res } = request as { res?: IncomingMessage }
   if (res === undefined) return { code: 'ECONNRESET' }
   return res.complete ? undefined : (res.errored ?? { code: 'ECONNRESET' })
 }
 
 /** With its port, where the header tells. */
-function hostOf(request: http.ClientRequest): string {
+function hostOf(request: ClientRequest): string {
   const sent = request.getHeader('host')
   const { host } = request
   // A proxy hands on the header that it got: then it names somebody else than who is called.

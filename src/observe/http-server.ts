@@ -29,17 +29,17 @@
  * status is then what had been sent, or 499 where nothing had.
  */
 import { subscribe } from 'node:diagnostics_channel'
-import http from 'node:http'
-import https from 'node:https'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { serverTiming } from '../exporters/index.ts'
 import { type Timeline, timing } from '../timing/index.ts'
+import { http, https } from './builtins.ts'
 import { nameRequest } from './frameworks.ts'
 import { hookFailed } from './guard.ts'
 import { type Observed, timelineOf } from './observed.ts'
 
-type Request = http.IncomingMessage & Observed
-type Response = http.ServerResponse & Observed
+type Request = IncomingMessage & Observed
+type Response = ServerResponse & Observed
 type AnyEmit = (this: unknown, ...args: unknown[]) => boolean
 
 const connectionOf = Symbol('hasten.connection')
@@ -192,7 +192,7 @@ function emitForRequest(this: Request | Response, ...args: unknown[]): boolean {
 }
 
 /** Back-pressure is felt by `write` alone; a response that never waits keeps Node's own `emit`. */
-function observeWrite(prototype: http.ServerResponse): void {
+function observeWrite(prototype: ServerResponse): void {
   const write = prototype.write as (this: unknown, ...args: unknown[]) => boolean
   prototype.write = function observedWrite(this: Response, ...args: unknown[]): boolean {
     const goesOn = write.apply(this, args)
@@ -204,7 +204,7 @@ function observeWrite(prototype: http.ServerResponse): void {
 }
 
 /** Only where it is switched on: what a response took is not everybody's business. */
-function addServerTiming(prototype: http.ServerResponse): void {
+function addServerTiming(prototype: ServerResponse): void {
   const writeHead = prototype.writeHead as (this: Response, ...args: unknown[]) => Response
   prototype.writeHead = function observedWriteHead(this: Response, ...args: unknown[]): Response {
     try {

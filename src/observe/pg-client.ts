@@ -45,6 +45,7 @@ interface ClientPrototype {
   query: Proceed<PgClient>
   _connect?: (this: PgClient, callback: unknown) => unknown
   _handleReadyForQuery?: (this: PgClient, message: ReadyMessage) => unknown
+  getTransactionStatus?: unknown
 }
 
 interface QueryPrototype {
@@ -308,7 +309,8 @@ function watchConnect(
 
 function observeReady(prototype: ClientPrototype): void {
   const ready = prototype._handleReadyForQuery
-  if (typeof ready !== 'function') return
+  // One that can be asked is asked when the next statement is sent.
+  if (typeof ready !== 'function' || typeof prototype.getTransactionStatus === 'function') return
   prototype._handleReadyForQuery = function observedReady(this: PgClient, message) {
     try {
       const connection = PgConnection.of(this)

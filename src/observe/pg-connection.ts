@@ -31,6 +31,8 @@ export interface PgClient {
   readonly readyForQuery?: boolean
   readonly query?: unknown
   readonly _Promise?: unknown
+  /** From 8.19: what the last ReadyForQuery said; null before the first. */
+  getTransactionStatus?(): string | null
   [connectionOf]?: PgConnection
 }
 
@@ -58,7 +60,7 @@ export class PgConnection {
   #transactions = 0
   #transaction: number | undefined
   #underWay = 0
-  /** Unknown where the driver does not tell. */
+  /** Where the client cannot be asked; unknown where the driver does not tell. */
   #status: string | undefined
   #bytesBefore = 0
 
@@ -77,6 +79,7 @@ export class PgConnection {
 
   /** Returns the number of the transaction block that it belongs to. */
   sent(statement: Statement): number | undefined {
+    this.#believeServer()
     this.#underWay += 1
     const { transaction } = statement
     if (transaction === undefined) return this.#transaction
@@ -109,8 +112,12 @@ export class PgConnection {
   }
 
   #believeServer(): void {
-    if (this.#underWay > 0 || this.#status === undefined) return
-    if (this.#status === 'I') this.#transaction = undefined
+    if (this.#underWay > 0) return
+    const { client } = this
+    const status =
+      client.getTransactionStatus === undefined ? this.#status : client.getTransactionStatus()
+    if (typeof status !== 'string') return
+    if (status === 'I') this.#transaction = undefined
     else this.#transaction ??= ++this.#transactions
   }
 }
