@@ -6,9 +6,10 @@
  *   …                          lower quartile of each server over all rounds
  *
  * CPU time of the server's own process, not throughput: two runs of one server differ by 20 % in
- * throughput under other load. `control` is the first server started twice (A, A'): a set of rounds in
- * which those two differ by more than 1 % is void and is repeated with new processes, since also the
- * compiler's luck in one process must not count.
+ * throughput under other load. The compiler's luck makes one process of a server 5 % cheaper than the
+ * next, so each server has several, and their mean counts. `control` is the first server once more
+ * (A, A'): a set of rounds in which those two differ by more than 1 % is void and is repeated with new
+ * processes.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -21,7 +22,7 @@ export interface Variant {
 }
 
 export interface Measured {
-  /** µs of CPU per request, by name; the lower quartile. */
+  /** µs of CPU per request, by name: of each process the lower quartile, of those the mean. */
   readonly cpuUs: Readonly<Record<string, number>>
   /** |A′ / A − 1| */
   readonly control: number
@@ -29,6 +30,7 @@ export interface Measured {
   readonly voided: number
   readonly isVoid: boolean
   readonly rounds: number
+  readonly processes: number
 }
 
 export interface RoundsOptions {
@@ -37,9 +39,11 @@ export interface RoundsOptions {
   /** The first is what the others are compared with. */
   readonly variants: readonly Variant[]
   readonly rounds: number
-  /** Of each server in each round. */
+  /** Of each variant. */
+  readonly processes: number
+  /** Of each process in each round. */
   readonly requests: number
-  /** Of each server before the first round. */
+  /** Of each process before the first round. */
   readonly warmUp: number
   readonly sets: number
   readonly env?: Readonly<Record<string, string>>
@@ -62,10 +66,11 @@ async function measureSet(options: RoundsOptions, voided: number): Promise<Measu
   const [first] = options.variants
   if (first === undefined) throw new Error('nothing to measure')
   const variants = [...options.variants, { ...first, name: CONTROL }]
+  const started = Array.from({ length: options.processes }, () => variants).flat()
   await using load = await Server.start('observe-load.js', process.execPath, [], [])
   const servers: Server[] = []
   try {
-    for (const { imports = [], mode = 'bare' } of variants) {
+    for (const { imports = [], mode = 'bare' } of started) {
       const args = [options.route, mode]
       servers.push(
         await Server.start('observe-server.js', options.node, imports, args, options.env ?? {}),
@@ -82,10 +87,14 @@ async function measureSet(options: RoundsOptions, voided: number): Promise<Measu
       }
     }
     const cpuUs = Object.fromEntries(
-      variants.map(({ name }, i) => [name, lowerQuartile(samples[i] as number[])]),
+      variants.map(({ name }) => {
+        const each = samples.filter((_, i) => started[i]?.name === name).map(lowerQuartile)
+        return [name, each.reduce((sum, us) => sum + us, 0) / each.length]
+      }),
     )
     const control = Math.abs((cpuUs[CONTROL] as number) / (cpuUs[first.name] as number) - 1)
-    return { cpuUs, control, voided, isVoid: control > MOST_DRIFT, rounds: options.rounds }
+    const { rounds, processes } = options
+    return { cpuUs, control, voided, isVoid: control > MOST_DRIFT, rounds, processes }
   } finally {
     for (const server of servers) await server[Symbol.asyncDispose]()
   }
