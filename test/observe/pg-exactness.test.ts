@@ -40,6 +40,22 @@ test('hasten/pool: of 1,000 statements of 200 requests on shared connections non
   })
 })
 
+for (const between of ['listener', 'patch']) {
+  test(`what a ${between} of the application asks between pool and client is not misattributed`, {
+    skip,
+  }, async () => {
+    const options = { url, app: 'between', env: { BETWEEN: between } }
+
+    assert.deepEqual(await attribution(options), {
+      requests: 200,
+      statements: 1_000,
+      wrong: 0,
+      missing: 0,
+      elsewhere: 0,
+    })
+  })
+}
+
 for (const library of ['pg', 'pg-older']) {
   test(`${library}: every statement that the server counted is accounted for`, {
     skip,

@@ -22,6 +22,8 @@ export interface ExactnessOptions {
   readonly library?: string
   /** Another application with a route `/tagged?n=…&plain=…`, and its libraries. @default pg */
   readonly app?: string
+  /** Of the application. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export interface Attribution {
@@ -214,7 +216,8 @@ async function totals(
   }
 }
 
-async function start({ url, format = 'esm', library = 'pg', app: name = 'pg' }: ExactnessOptions) {
+async function start(options: ExactnessOptions) {
+  const { url, format = 'esm', library = 'pg', app: name = 'pg', env } = options
   const preload = ['hasten/observe', fixture('exactness.mjs')]
   const app = new ObservedProcess(
     [
@@ -222,7 +225,7 @@ async function start({ url, format = 'esm', library = 'pg', app: name = 'pg' }: 
       fixture(format === 'esm' ? 'load.mjs' : 'load.cjs'),
       ...[name, library],
     ],
-    { DATABASE_URL: url },
+    { DATABASE_URL: url, ...env },
   )
   const { port } = (await app.message('port')) as { port: number }
   app.port = port
