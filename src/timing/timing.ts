@@ -220,7 +220,7 @@ export class Timing implements TimelineHost {
       loopUtilisation: loop.utilisation,
       loopDelayP99Ms: loop.delayMs(0.99),
       loopDelayMaxMs: loop.delayMs(1),
-      background: { queries: figures[QUERIES] as number, dbMs: figures[DB_MS] as number },
+      background: { queries: figures[QUERIES], dbMs: figures[DB_MS] },
     }
   }
 

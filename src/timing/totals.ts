@@ -46,21 +46,25 @@ export const HTTP_MS = 8
 export const RESPONSE_BYTES = 9
 export const LATE = 10
 
+/** One number for each of the constants above. */
+export type Slots = number[] & Record<0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10, number>
+
 /** Distinct statements of one route. An application that pastes values into its SQL has no end of them. */
 const MAX_STATEMENTS = 200
 const OTHER = 'other'
 
 export class Totals {
-  readonly figures: number[] = figureNames.map(() => 0)
+  readonly figures: Slots = figureNames.map(() => 0) as Slots
   #uses: Map<string, number[]> | undefined
 
   /** A span that has ended. */
   add(span: Span): void {
     const ms = span.endMs - span.startMs
+    const { figures } = this
     const { kind, statement } = span
     if (kind === 'query') {
-      this.plus(QUERIES, 1)
-      this.plus(DB_MS, ms)
+      figures[QUERIES] += 1
+      figures[DB_MS] += ms
       if (statement !== undefined) {
         // In the order of `useNames`. No array for it: this is once for each query.
         const use = this.#useOf(statement) as [number, number, number, number, number]
@@ -71,14 +75,10 @@ export class Totals {
         if (span.error !== undefined) use[4] += 1
       }
     } else if (kind === 'connect') {
-      this.plus(CONNECTS, 1)
-      this.plus(CONNECT_MS, ms)
-    } else if (kind === 'pool-wait') this.plus(POOL_WAIT_MS, ms)
-    else if (kind === 'http') this.plus(HTTP_MS, ms)
-  }
-
-  plus(figure: number, value: number): void {
-    ;(this.figures[figure] as number) += value
+      figures[CONNECTS] += 1
+      figures[CONNECT_MS] += ms
+    } else if (kind === 'pool-wait') figures[POOL_WAIT_MS] += ms
+    else if (kind === 'http') figures[HTTP_MS] += ms
   }
 
   merge(figures: readonly number[], uses: Iterable<UseRow>): void {
