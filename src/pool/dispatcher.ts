@@ -14,8 +14,7 @@
  *      than `expressMaxMs`. Beyond DEPTH it waits in the line, where it can still go anywhere.
  *   2. A statement at the head of a shared connection that holds others up is cancelled on the server
  *      and run again alone (it is a single statement in its own transaction: cancelled, it left
- *      nothing). At most `PREEMPTIONS` a second: a server that is slow as a whole is not helped by it.
- *      Where what was cancelled turns out to be fast, the next one is given twice the time.
+ *      nothing). See preemption.ts.
  *   3. While express calls come, statements alone leave one connection for them. Borrowers leave it for
  *      LAST_RESORT_MS, then they get it: an application may need all `max` at once.
  *   4. Who waits for a connection for himself has shared ones drained for him.
@@ -32,14 +31,13 @@ import { farewellOf, hasNotRun, lostError } from './lost-call.ts'
 import type { PgError } from './pg.ts'
 import type { PooledConnection } from './pooled-connection.ts'
 import type { PoolSettings } from './pool-options.ts'
+import { Preemption } from './preemption.ts'
 import { WaitingLine } from './waiting-line.ts'
 
 /** Calls under way on a shared connection. Deeper is no faster, and more would wait behind one. */
 const DEPTH = 32
 /** Under way on every shared connection before another is opened for them. */
 const CROWDED = 8
-const PREEMPTIONS = 10
-const MAX_PATIENCE = 16
 const LAST_RESORT_MS = 20
 /** A statement that has been cancelled must end within this, or its connection is replaced. */
 const CANCEL_LIMIT_MS = 2_000
@@ -76,17 +74,13 @@ export class Dispatcher implements CallOwner {
   readonly #express = new WaitingLine<Call>()
   readonly #alone = new WaitingLine<Call | Checkout>()
   readonly #lent = new WaitingLine<Checkout>()
+  readonly #preemption: Preemption
   #aloneCount = 0
   #lastExpressMs = Number.NEGATIVE_INFINITY
   #order = 0
   #caller = 0
   #isTurnOpen = false
-  #watchdog: NodeJS.Timeout | undefined
   #lastResort: NodeJS.Timeout | undefined
-  #preemptions = 0
-  #preemptionsMs = 0
-  /** Times `expressMaxMs` that the head of a connection may take: on a busy machine everything stalls. */
-  #patience = 1
   /** Calls and borrowers under way or waiting: the pool ends when there are none. */
   onQuiet: (() => void) | undefined
 
@@ -102,6 +96,15 @@ export class Dispatcher implements CallOwner {
     this.#now = now
     this.#describe = describe
     this.#state = state
+    this.#preemption = new Preemption(
+      () => set.sharing,
+      () => this.#maxMs(),
+      now,
+      (connection) => {
+        this.counts.preempted += 1
+        this.#cancel(connection)
+      },
+    )
   }
 
   get waiting(): number {
@@ -210,7 +213,7 @@ export class Dispatcher implements CallOwner {
       call.use,
       this.#maxMs(),
     )
-    if (call.isPreempted) this.#learnFromPreemption(call)
+    if (call.isPreempted) this.#preemption.learn(call)
     if (!call.isExpress) this.#aloneCount -= 1
     this.#settle(call, undefined, result)
     this.#after(connection, now)
@@ -381,7 +384,7 @@ export class Dispatcher implements CallOwner {
     this.counts.express += 1
     connection.send(call)
     call.message?.sent(connection.client)
-    if (connection.calls.length > 1 && this.#watchdog === undefined) this.#watch()
+    if (connection.calls.length > 1) this.#preemption.watch()
   }
 
   #sendAlone(connection: PooledConnection, call: Call): void {
@@ -579,59 +582,9 @@ export class Dispatcher implements CallOwner {
     again.unref()
   }
 
-  #watch(): void {
-    this.#watchdog = setTimeout(() => {
-      this.#watchdog = undefined
-      // What has been answered meanwhile lies in the socket: it is read before this runs.
-      setImmediate(() => this.#lookForHeldUp())
-    }, this.#maxMs())
-    this.#watchdog.unref()
-  }
-
-  #lookForHeldUp(): void {
-    const now = this.#now()
-    let isBusy = false
-    for (const connection of [...this.#set.sharing]) {
-      if (connection.calls.length < 2) continue
-      isBusy = true
-      const head = connection.calls[0] as Call
-      const ms = now - Math.max(head.sentMs, connection.answeredMs)
-      const { shape } = head.known
-      const usual = 8 * (shape.meanMs + 4 * shape.deviationMs)
-      if (ms < Math.max(this.#maxMs() * this.#patience, usual)) continue
-      if (connection.cancels > 0 || !this.#mayPreempt(now)) continue
-      this.counts.preempted += 1
-      head.isPreempted = true
-      shape.heldUp(ms)
-      this.#cancel(connection)
-    }
-    if (isBusy && this.#watchdog === undefined) this.#watch()
-  }
-
   /** As seen from here: the way to the server is no fault of a statement. */
   #maxMs(): number {
     return this.#settings.expressMaxMs + this.#set.roundTripMs
-  }
-
-  /** Run alone it was fast after all: the machine was slow, and a little patience is better. */
-  #learnFromPreemption(call: Call): void {
-    call.isPreempted = false
-    if (call.serviceMs > this.#maxMs()) {
-      this.#patience = Math.max(1, this.#patience / 2)
-      return
-    }
-    this.#patience = Math.min(MAX_PATIENCE, this.#patience * 2)
-    call.known.shape.wasInnocent()
-  }
-
-  #mayPreempt(now: number): boolean {
-    if (now - this.#preemptionsMs > 1_000) {
-      this.#patience = Math.max(1, this.#patience * 0.9)
-      this.#preemptionsMs = now
-      this.#preemptions = 0
-    }
-    this.#preemptions += 1
-    return this.#preemptions <= PREEMPTIONS
   }
 
   #quiet(): void {
