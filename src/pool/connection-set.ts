@@ -284,7 +284,7 @@ export class ConnectionSet {
     try {
       connection.client.connection?.stream.setKeepAlive?.(true, 10_000)
       connection.canPrepare = this.canPrepare
-      connection.canClose = !this.isByTransaction
+      connection.canClose = this.pooler?.mode !== 'transaction'
       connection.canName = this.pooler?.prepare ?? true
       await this.#host.setUp(connection)
       await this.#warm(connection)

@@ -14,7 +14,8 @@
  * get names of the pooler's own. Where they do not, it may be an old one by transaction or any one by
  * session, and nothing that a client can do tells them apart for certain: a lone client gets the same
  * server again in either. So PgBouncer itself is asked, where the user may; else it is taken for the
- * more delicate of the two. `pgbouncer: 'session'` says otherwise.
+ * more delicate of the two. `pgbouncer: 'session'` says otherwise. What borrowers leave in a session is
+ * put back all the same: it may be one that lasts.
  *
  * [1] 1.24.1 bore it in every trial of ours, but reports stand open against several statements under
  *     way by transaction: a server that stalls behind a Parse which arrived in two pieces
@@ -30,7 +31,8 @@ import { backendPid, probe } from './pooler-probe.ts'
 
 export interface Pooler {
   readonly isPooled: boolean
-  readonly mode: 'session' | 'transaction'
+  /** How long a client keeps a server connection. `unknown`: one of the two. */
+  readonly mode: 'session' | 'transaction' | 'unknown'
   /** Named statements work through it. */
   readonly prepare: boolean
   /** Several statements may be under way at once. */
@@ -85,7 +87,7 @@ async function lookFor(client: PgClient, told: 'auto' | 'transaction'): Promise<
   const console = await askConsole(client)
   if (console === undefined) {
     return told === 'transaction'
-      ? unknown('option pgbouncer: transaction')
+      ? byTransaction(false, 'option pgbouncer: transaction')
       : unknown('a pooler whose mode is not known; say pgbouncer: session where it is')
   }
   return fromConsole(console, told)
@@ -111,5 +113,5 @@ function byTransaction(prepare: boolean, why: string): Pooler {
 }
 
 function unknown(why: string): Pooler {
-  return byTransaction(false, why)
+  return { ...byTransaction(false, why), mode: 'unknown' }
 }

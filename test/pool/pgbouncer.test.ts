@@ -19,19 +19,29 @@ interface Setting {
   readonly version: PgBouncerVersion
   readonly mode: 'session' | 'transaction'
   readonly told: PoolOptions['pgbouncer']
+  /** Who may not ask PgBouncer, so that its mode is not known. */
+  readonly isPlain?: boolean
+}
+
+const users = { plain: 'plain-secret' }
+if (skip === false) {
+  await postgresRun(`CREATE USER plain PASSWORD '${users.plain}'`)
 }
 
 const settings: readonly Setting[] = [
   { version: '1.18', mode: 'transaction', told: 'auto' },
+  { version: '1.18', mode: 'transaction', told: 'auto', isPlain: true },
   { version: '1.18', mode: 'session', told: 'auto' },
+  { version: '1.18', mode: 'session', told: 'auto', isPlain: true },
   { version: '1.18', mode: 'session', told: 'session' },
   { version: '1.24', mode: 'transaction', told: 'auto' },
   { version: '1.24', mode: 'transaction', told: 'transaction' },
   { version: '1.24', mode: 'session', told: 'auto' },
 ]
 
-for (const { version, mode, told } of settings) {
-  describe(`behind PgBouncer ${version} by ${mode}, pgbouncer: ${told}`, { skip }, () => {
+for (const { version, mode, told, isPlain = false } of settings) {
+  const who = isPlain ? ', for a user who may not ask it' : ''
+  describe(`behind PgBouncer ${version} by ${mode}, pgbouncer: ${told}${who}`, { skip }, () => {
     let bouncer: PgBouncer
     let pool: Pool
 
@@ -40,12 +50,17 @@ for (const { version, mode, told } of settings) {
         server: postgres.it,
         version,
         mode,
+        users,
         settings: { default_pool_size: '6', server_login_retry: '1' },
       })
       await postgresRun(
-        'DROP TABLE IF EXISTS item; CREATE TABLE item (id int PRIMARY KEY, note text)',
+        'DROP TABLE IF EXISTS item; CREATE TABLE item (id int PRIMARY KEY, note text); GRANT ALL ON item TO PUBLIC',
       )
-      pool = usePool({ connectionString: bouncer.url(), max: 6, pgbouncer: told })
+      pool = usePool({
+        connectionString: isPlain ? asPlain(bouncer.url()) : bouncer.url(),
+        max: 6,
+        pgbouncer: told,
+      })
     })
     after(async () => {
       await pool?.end()
@@ -209,9 +224,11 @@ for (const { version, mode, told } of settings) {
       assert.deepEqual((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }])
     })
 
-    for (const way of ['fast', 'immediate'] as const) {
+    for (const way of isPlain || told === 'transaction' ? [] : (['fast', 'immediate'] as const)) {
       test(`the server behind it restarted (${way}) under load: as before`, async () => {
-        await postgresRun('DROP TABLE IF EXISTS heap; CREATE TABLE heap (id int)')
+        await postgresRun(
+          'DROP TABLE IF EXISTS heap; CREATE TABLE heap (id int); GRANT ALL ON heap TO PUBLIC',
+        )
         const results: Promise<PromiseSettledResult<unknown>>[] = []
         const ask = (count: number): void => {
           for (let n = 0; n < count; n++) {
@@ -356,6 +373,22 @@ test('a write for which PgBouncer had no server in time is run once it has one',
   }
 })
 
+test('by session and unknown as such, what a borrower left is put back', { skip }, async () => {
+  await using bouncer = await startPgBouncer({ server: postgres.it, mode: 'session', users })
+  const pool = usePool({ connectionString: asPlain(bouncer.url()), max: 1 })
+
+  const client = await pool.connect()
+  await client.query("SET statement_timeout = '7s'; CREATE TEMP TABLE left_over (id int); BEGIN")
+  client.release()
+  const { rows } = await pool.query(
+    "SELECT current_setting('statement_timeout') AS timeout, to_regclass('left_over') AS left",
+  )
+
+  assert.equal(pool.stats().pooler?.mode, 'unknown')
+  assert.deepEqual(rows, [{ timeout: '0', left: null }])
+  await pool.end()
+})
+
 test('a PgBouncer that lets no more clients in is lived with', { skip }, async () => {
   for (const version of ['1.18', '1.24'] as const) {
     await using bouncer = await startPgBouncer({
@@ -406,6 +439,13 @@ function usePool(options: PoolOptions): Pool {
   const pool = new Pool(options)
   pool.on('error', () => {})
   return pool
+}
+
+function asPlain(url: string): string {
+  const own = new URL(url)
+  own.username = 'plain'
+  own.password = users.plain
+  return own.href
 }
 
 async function postgresRun(text: string): Promise<Record<string, unknown>[]> {
