@@ -53,9 +53,9 @@ async function compared(
   const scope = { isQuick, url: bouncer.url() }
   const result = await contest({
     names: ['hasten', 'hasten-again', 'pg'],
-    rounds: isQuick ? 2 : 7,
+    rounds: isQuick ? 2 : 5,
     warmUps: 1,
-    start: (name) => worker(scope, name, { do: 'keys', callers: 64, ms: isQuick ? 200 : 1_000 }),
+    start: (name) => worker(scope, name, { do: 'keys', callers: 64, ms: isQuick ? 200 : 700 }),
   })
   const times = ratio(result, 'hasten', 'pg', perSecond)
   const wrong = (result.samples['hasten'] ?? []).reduce((sum, each) => sum + each.wrong, 0)

@@ -21,10 +21,10 @@ export async function overHttp({ isQuick, url }: Scope): Promise<Finding> {
   const load = await Worker.start('pool-http-load.js', [])
   try {
     const names = ['hasten', 'hasten-again', 'pg', 'pg-named', 'postgres', 'none', 'connect']
-    const ms = isQuick ? 250 : 1_000
+    const ms = isQuick ? 250 : 700
     const result = await contest<Served>({
       names,
-      rounds: isQuick ? 3 : 9,
+      rounds: isQuick ? 3 : 7,
       warmUps: isQuick ? 1 : 3,
       start: (name) => server(load, name, url, ms),
     })

@@ -43,7 +43,8 @@ export async function interleaveClaim({ url, isQuick }: Scope): Promise<Finding>
   const searched = await search({
     url,
     seed: SEED,
-    runs: isQuick ? 4 : 60,
+    runs: 1_000,
+    withinMs: isQuick ? 6_000 : 70_000,
     create: (options) => new Pool(options),
   })
   for (const violation of searched.violations) process.stderr.write(`${violation}\n`)

@@ -28,10 +28,10 @@ export async function byKey(scope: Scope, callers: 64 | 512): Promise<Finding> {
   const { isQuick } = scope
   const names = ['hasten', CONTROL, 'pg', 'pg-named', ...POSTGRES_JS, 'naive']
   if (callers === 64) names.push(...PGBENCH)
-  const ms = isQuick ? 250 : 1_000
+  const ms = isQuick ? 250 : 700
   const result = await contest({
     names,
-    rounds: isQuick ? 3 : 11,
+    rounds: isQuick ? 3 : 9,
     warmUps: isQuick ? 1 : 2,
     start: (name) =>
       name.startsWith('pgbench')
@@ -54,9 +54,9 @@ export async function errors(scope: Scope): Promise<Finding> {
   const { isQuick } = scope
   const result = await contest({
     names: ['hasten', CONTROL, 'pg', 'pg-named', 'postgres', 'naive'],
-    rounds: isQuick ? 3 : 9,
+    rounds: isQuick ? 3 : 7,
     warmUps: 1,
-    start: (name) => worker(scope, name, { do: 'errors', callers: 64, ms: isQuick ? 250 : 1_000 }),
+    start: (name) => worker(scope, name, { do: 'errors', callers: 64, ms: isQuick ? 250 : 700 }),
   })
   const what = '64 callers, 10 % of the statements a unique violation'
   return { claims: [faster(result, 'errors', what, 'pg', 10)], tables: [table(what, result)] }
@@ -97,8 +97,8 @@ const MIX_PER_SECOND = 3_000
 
 export async function slowNeighbour(scope: Scope): Promise<Finding> {
   const { isQuick } = scope
-  const names = ['hasten', 'pg', 'pg-named', 'postgres', 'naive']
-  const ms = isQuick ? 400 : 1_500
+  const names = ['hasten', 'pg', 'postgres', 'naive']
+  const ms = isQuick ? 400 : 1_200
   const result = await contest<Pair>({
     names,
     rounds: isQuick ? 3 : 15,

@@ -14,8 +14,11 @@ import { World } from './isolation-world.ts'
 export interface SearchOptions {
   /** Of a database that is empty. */
   readonly url: string
+  /** Of the first run; the next has the next. */
   readonly seed: number
   readonly runs: number
+  /** Begins no further run after so long. */
+  readonly withinMs?: number
   readonly create: (options: pg.PoolConfig) => pg.Pool
   readonly isAllowed?: (operation: Operation) => boolean
 }
@@ -29,7 +32,14 @@ export interface Searched {
 }
 
 export async function search(options: SearchOptions): Promise<Searched> {
-  const { url, seed, runs, create, isAllowed = () => true } = options
+  const {
+    url,
+    seed,
+    runs,
+    create,
+    isAllowed = () => true,
+    withinMs = Number.POSITIVE_INFINITY,
+  } = options
   const total = { runs: 0, operations: 0, statements: 0, violations: [] as string[] }
   const program = fc.array(operations.filter(isAllowed), {
     minLength: 10,
@@ -38,8 +48,10 @@ export async function search(options: SearchOptions): Promise<Searched> {
   })
   const programs = fc.array(program, { minLength: 4, maxLength: 24, size: 'max' })
 
-  const cases = fc.sample(fc.tuple(pools, programs), { seed, numRuns: runs })
-  for (const [pool, each] of cases) {
+  const endMs = performance.now() + withinMs
+  while (total.runs < runs && performance.now() < endMs) {
+    const sampling = { seed: seed + total.runs, numRuns: 1 }
+    const [[pool, each]] = fc.sample(fc.tuple(pools, programs), sampling) as [Case]
     await using world = await World.create(url)
     const judged = await interleave({
       world,
@@ -50,13 +62,15 @@ export async function search(options: SearchOptions): Promise<Searched> {
     total.operations += judged.operations
     total.statements += judged.statements
     if (judged.violations.length > 0) {
-      const which = `run ${total.runs} of seed ${seed}, ${each.length} callers on ${JSON.stringify(pool)}`
+      const which = `seed ${seed + total.runs - 1}, ${each.length} callers on ${JSON.stringify(pool)}`
       total.violations.push(which, ...judged.violations)
       return total
     }
   }
   return total
 }
+
+type Case = [pg.PoolConfig, Operation[][]]
 
 const pools: fc.Arbitrary<pg.PoolConfig> = fc.record(
   {
