@@ -70,7 +70,7 @@ const sources: Readonly<Record<PgBouncerVersion, ForeignProgram>> = {
   '1.18': {
     release: 'bookworm',
     packages: [
-      ...(['pgbouncer', 'libc6', 'libevent-2.1-7', 'libcares2', 'libpam0g'] as const),
+      ...(['pgbouncer', 'libc6', 'libevent-2.1-7', 'libc-ares2', 'libpam0g'] as const),
       ...['libaudit1', 'libcap-ng0', 'libssl3', 'libsystemd0', 'libcap2', 'libgcrypt20'],
       ...['libgpg-error0', 'liblzma5', 'libzstd1', 'liblz4-1'],
     ],
