@@ -47,11 +47,18 @@ export function rounded(value: number): number {
   return Number(value.toPrecision(4))
 }
 
+/** Numbers to the right, words to the left. */
 export function printed({ what, columns, rows }: Table): string {
-  const all = [['', ...columns], ...rows.map((row) => row.map(String))]
-  const widths = all[0]?.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length))) ?? []
+  const all: readonly (readonly (string | number)[])[] = [['', ...columns], ...rows]
+  const widthOf = (i: number): number => Math.max(...all.map((row) => String(row[i] ?? '').length))
+  const isWords = (i: number): boolean => i === 0 || rows.every((row) => typeof row[i] === 'string')
   const lines = all.map((row) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))),
+    row
+      .map((cell, i) =>
+        isWords(i) ? String(cell).padEnd(widthOf(i)) : String(cell).padStart(widthOf(i)),
+      )
+      .join('  ')
+      .trimEnd(),
   )
-  return `${what}\n${lines.map((line) => `  ${line.join('  ')}\n`).join('')}\n`
+  return `${what}\n${lines.map((line) => `  ${line}\n`).join('')}\n`
 }

@@ -22,6 +22,7 @@ import { startPostgres } from '#services/postgres.js'
 import { type Claim, type Finding, printed, type Scope, type Table } from './pool-claim.ts'
 import { behindPgBouncer } from './pool-bouncer.ts'
 import { fill } from './pool-clients.ts'
+import { faultsClaim } from './pool-faults.ts'
 import { overHttp } from './pool-http.ts'
 import { interleaveClaim, isolationClaim, sameResults } from './pool-proof.ts'
 import { acquire, byKey, errors, slowNeighbour } from './pool-speed.ts'
@@ -38,6 +39,7 @@ const groups: Readonly<Record<string, (scope: Scope) => Promise<Finding>>> = {
   'same-results': sameResults,
   isolation: isolationClaim,
   interleave: interleaveClaim,
+  faults: faultsClaim,
   shop: shopFinding,
 }
 
