@@ -46,11 +46,15 @@ export async function foreignProgram(
   const own = mkdtempSync(join(home, 'apt-'))
   try {
     await unpackInto(root, packages, await lists(release, own), (half) => {
-      const libraries = join('usr/lib', multiarch())
+      // Up to Debian 12 the C library lies in /lib, which was not yet a part of /usr.
+      const folders = ['usr/lib', 'lib'].map((lib) => join(lib, multiarch()))
+      const home = folders.find((lib) => existsSync(join(half, lib, loader())))
+      if (home === undefined) throw new Error(`${loader()} is in none of its packages`)
+      const libraries = folders.map((lib) => `$here/${lib}`).join(':')
       // `"$(dirname "$0")"`: the folder is moved into its place once it is complete.
       const text = `#!/bin/sh
 here="$(dirname "$0")"
-exec "$here/${libraries}/${loader()}" --library-path "$here/${libraries}" "$here/${path}" "$@"
+exec "$here/${home}/${loader()}" --library-path "${libraries}" "$here/${path}" "$@"
 `
       writeFileSync(join(half, script.slice(root.length)), text, { mode: 0o755 })
     })
