@@ -404,9 +404,19 @@ export class Dispatcher implements CallOwner {
   }
 
   #mayRunAlone(now: number): boolean {
-    const { max } = this.#set
+    const { max, idle, sharing, hasRoom } = this.#set
     const isReserved = max > 1 && now - this.#lastExpressMs < EXPRESS_RECENT_MS
-    return !isReserved || this.#aloneCount < max - 1
+    if (!isReserved) return true
+    // The last one that is open stays, too, until another is; but not for long: it may not come.
+    if (hasRoom && idle + sharing.length < 2) {
+      const first = this.#alone.peek()
+      if (first === undefined) return false
+      if (now - first.askedMs < LAST_RESORT_MS) {
+        this.#pumpIn(LAST_RESORT_MS)
+        return false
+      }
+    }
+    return this.#aloneCount < max - 1
   }
 
   #grow(): void {
@@ -439,13 +449,16 @@ export class Dispatcher implements CallOwner {
     if (first === undefined || draining >= wanted) return
     const waitedMs = now - first.askedMs
     if (waitedMs >= LAST_RESORT_MS) for (const connection of sharing) connection.isDraining = true
-    else if (this.#lastResort === undefined) {
-      this.#lastResort = setTimeout(() => {
-        this.#lastResort = undefined
-        this.pump()
-      }, LAST_RESORT_MS - waitedMs)
-      this.#lastResort.unref()
-    }
+    else this.#pumpIn(LAST_RESORT_MS - waitedMs)
+  }
+
+  #pumpIn(ms: number): void {
+    if (this.#lastResort !== undefined) return
+    this.#lastResort = setTimeout(() => {
+      this.#lastResort = undefined
+      this.pump()
+    }, ms)
+    this.#lastResort.unref()
   }
 
   #undrain(connection: PooledConnection): void {

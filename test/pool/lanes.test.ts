@@ -253,7 +253,8 @@ test('a signal stops whoever waits, at no cost, and whoever runs', { skip }, asy
 test('whoever waits too long is told who holds the connections, and from where', {
   skip,
 }, async (t) => {
-  const pool = poolOf(t, { max: 1, acquireTimeoutMs: 50, leakDetectionMs: 60_000 })
+  const pool = poolOf(t, { max: 1, acquireTimeoutMs: 300, leakDetectionMs: 60_000 })
+  await pool.ready()
   const holder = await pool.connect()
 
   const error = (await pool.query('SELECT 1').then(
