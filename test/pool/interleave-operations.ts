@@ -28,6 +28,8 @@ export type Operation =
   | { readonly do: 'shape'; readonly id: number }
   | { readonly do: 'alter'; readonly how: (typeof CHANGES)[number] }
   | { readonly do: 'several' }
+  | { readonly do: 'burst'; readonly count: number }
+  | { readonly do: 'borrow'; readonly by: 'timeout' | 'signal'; readonly afterMs: number }
 
 export interface Caller {
   readonly world: World
@@ -75,11 +77,23 @@ export const operations: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({ do: is('alter'), how: one(CHANGES) }),
   },
   { weight: 1, arbitrary: fc.record({ do: is('several') }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: is('burst'), count: fc.integer({ min: 2, max: 40 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: is('borrow'),
+      by: one(['timeout', 'signal'] as const),
+      afterMs: fc.nat({ max: 12 }),
+    }),
+  },
 )
 
 /** Leaves nothing behind, and asks for nothing that pg.Pool has not or answers twice. */
 export function isOrderly(operation: Operation): boolean {
-  if (operation.do === 'misdeed' || operation.do === 'cancel') return false
+  if (['misdeed', 'cancel', 'borrow'].includes(operation.do)) return false
   if (operation.do === 'fail') return operation.how !== 'circular'
   return operation.do !== 'transaction' || !operation.end.startsWith('left')
 }
@@ -128,6 +142,12 @@ export async function perform(operation: Operation, caller: Caller): Promise<num
     case 'alter':
       await alter(pool, operation.how)
       return 1
+    case 'burst':
+      await burst(pool, tag, operation.count)
+      return operation.count
+    case 'borrow':
+      await borrow(caller, operation)
+      return 1
     case 'several': {
       const results = (await pool.query(
         `SELECT '${tag}' AS tag; SELECT 2 AS two; SELECT '${tag}!' AS tag`,
@@ -154,7 +174,7 @@ async function using<T>(pool: pg.Pool, on: Through, work: (on: On) => Promise<T>
 }
 
 async function read(
-  pool: pg.Pool,
+  pool: pg.Pool | pg.PoolClient,
   tag: string,
   count: number,
   how: (typeof READS)[number],
@@ -337,6 +357,53 @@ async function cancel(
     if (code !== expected) throw wrong(`${code}: ${message}`, expected)
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/** Many at once, so that they stand behind each other on few connections; every fifth fails. */
+async function burst(pool: pg.Pool, tag: string, count: number): Promise<void> {
+  await Promise.all(
+    Array.from({ length: count }, async (_, i) => {
+      if (i % 5 === 4) {
+        await refused('22P02', `${tag}!${i}`, () =>
+          pool.query(`SELECT ($1::text || '!' || $2::text)::int`, [tag, i]),
+        )
+        return
+      }
+      const { rows } = await pool.query<{ tag: string; i: number }>(
+        'SELECT $1::text AS tag, $2::int AS i',
+        [tag, i],
+      )
+      expect(JSON.stringify(rows), JSON.stringify([{ tag, i }]))
+    }),
+  )
+}
+
+/** A connection in time, on which it reads its own, or none. */
+async function borrow(
+  { pool, tag }: Caller,
+  { by, afterMs }: Extract<Operation, { do: 'borrow' }>,
+): Promise<void> {
+  const deadline =
+    by === 'timeout'
+      ? { timeoutMs: Math.max(1, afterMs) }
+      : { signal: afterMs === 0 ? AbortSignal.abort() : AbortSignal.timeout(afterMs) }
+  let client: pg.PoolClient
+  try {
+    client = await (pool.connect as (options: object) => Promise<pg.PoolClient>).call(
+      pool,
+      deadline,
+    )
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string }
+    const expected = by === 'timeout' ? 'TIMEOUT' : 'ABORTED'
+    if (code?.endsWith(expected) !== true) throw wrong(`${code}: ${message}`, expected)
+    return
+  }
+  try {
+    await read(client, tag, 1, 'values')
+  } finally {
+    client.release()
   }
 }
 

@@ -55,6 +55,11 @@ export async function interleave(options: InterleaveOptions): Promise<Interleavi
   await Promise.all(programs.map(caller))
   const resting = await until(world, (open) => open.transactions + open.running + open.locks === 0)
   if (resting !== undefined) violations.push(`at rest the server still has ${resting}`)
+  const endMs = performance.now() + REST_MS
+  while (pool.idleCount !== pool.totalCount && performance.now() < endMs) await sleep(10)
+  if (pool.idleCount !== pool.totalCount) {
+    violations.push(`at rest ${pool.idleCount} of ${pool.totalCount} connections are idle`)
+  }
   if (pool.waitingCount !== 0) violations.push(`${pool.waitingCount} callers wait at rest`)
   if (pool.totalCount > (pool.options.max ?? 10)) violations.push(`${pool.totalCount} connections`)
   const ended = await within(
