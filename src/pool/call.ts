@@ -127,7 +127,7 @@ export class Call implements Waiter {
 
   handleRowDescription(message: { fields: readonly unknown[] }): void {
     if (this.prepared !== undefined && !this.binary) this.prepared.fields = message.fields
-    this.result?.addFields([...message.fields])
+    this.#byItsTypes(() => this.result?.addFields([...message.fields]))
     if (this.prepared !== undefined && !this.binary) {
       this.prepared.emptyRow = this.result?._prebuiltEmptyResultObject ?? undefined
     }
@@ -135,6 +135,19 @@ export class Call implements Waiter {
 
   /** As by a description, of a statement that was described before. */
   expect(fields: readonly unknown[], emptyRow: object | undefined): void {
+    this.#byItsTypes(() => this.#expect(fields, emptyRow))
+  }
+
+  /** Types of the caller's own may throw: his error, when the answer has come, and nobody else's. */
+  #byItsTypes(describe: () => void): void {
+    try {
+      describe()
+    } catch (error) {
+      this.#rowError ??= error ?? new Error('the types of the statement threw')
+    }
+  }
+
+  #expect(fields: readonly unknown[], emptyRow: object | undefined): void {
     const { result } = this
     const types = result?._types
     if (result === undefined) return

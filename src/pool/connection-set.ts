@@ -24,6 +24,10 @@ import type { PoolSettings } from './pool-options.ts'
 import { backendPid } from './pooler-probe.ts'
 import { detectPooler, type Pooler, tellsOfPooler } from './pooler.ts'
 
+/** So fresh, a sign of life needs no other: one was perhaps just given. */
+const JUST_NOW_MS = 5
+/** Timers count no further. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** How long a sign of life may take. */
 const VALIDATION_MS = 2_000
 /** After a connection is told to end, its socket is closed by force. */
@@ -159,7 +163,8 @@ export class ConnectionSet {
       connection = this.#free.pop()
     ) {
       if (this.#options.allowExitOnIdle) connection.client.ref?.()
-      if (now - connection.freeSinceMs < this.#settings.validateAfterIdleMs) return connection
+      const idleMs = now - connection.freeSinceMs
+      if (idleMs < Math.max(JUST_NOW_MS, this.#settings.validateAfterIdleMs)) return connection
       this.#validate(connection)
     }
     return undefined
@@ -172,9 +177,9 @@ export class ConnectionSet {
       if (at !== -1) this.sharing.splice(at, 1)
     }
     if (connection.isLost || connection.mode === 'closing') return
-    const isExpended = connection.uses >= this.#options.maxUses
-    if (isExpended || connection.expiresMs <= now || this.#isEnding) {
-      if (!this.#isEnding) this.#host.log(`remove ${isExpended ? 'expended' : 'expired'} client`)
+    if (this.isOver(connection, now) || this.#isEnding) {
+      const isExpired = connection.expiresMs <= now
+      if (!this.#isEnding) this.#host.log(`remove ${isExpired ? 'expired' : 'expended'} client`)
       this.retire(connection)
       return
     }
@@ -184,6 +189,11 @@ export class ConnectionSet {
     this.#free.push(connection)
     if (this.#options.allowExitOnIdle) connection.client.unref?.()
     if (this.#sweeper === undefined) this.#sweepIn(this.#options.idleTimeoutMs)
+  }
+
+  /** Too old or used up: takes nothing new. */
+  isOver(connection: PooledConnection, now: number): boolean {
+    return connection.uses >= this.#options.maxUses || connection.expiresMs <= now
   }
 
   /** For so many borrowers, and so many statements, which need less: they are over soon. */
@@ -206,7 +216,8 @@ export class ConnectionSet {
   async warmUp(count: number): Promise<void> {
     this.#isWarm = true
     const missing = Math.min(count, this.max) - this.total
-    await Promise.all(Array.from({ length: Math.max(0, missing) }, () => this.#open()))
+    const opened = Array.from({ length: Math.max(0, missing) }, () => this.#open())
+    for (const fault of await Promise.all(opened)) if (fault !== undefined) throw fault.error
   }
 
   /** Ends a connection that nothing is under way on. */
@@ -234,11 +245,12 @@ export class ConnectionSet {
   lost(connection: PooledConnection, error: unknown): void {
     if (connection.isLost) return
     const { mode } = connection
+    const isIdle = mode === 'free' && this.#all.has(connection)
     connection.isLost = true
     if (mode === 'closing') return
     this.#forget(connection)
     connection.mode = 'closing'
-    if (mode === 'free') this.#host.failedIdle(error, connection.client)
+    if (isIdle) this.#host.failedIdle(error, connection.client)
     this.#end(connection)
   }
 
@@ -259,7 +271,8 @@ export class ConnectionSet {
 
   // ── birth ────────────────────────────────────────────────────────────────────────────────────
 
-  async #open(): Promise<void> {
+  /** Rejects where the server cannot be had; resolves to what went wrong with the set-up, if anything. */
+  async #open(): Promise<{ readonly error: unknown } | undefined> {
     this.#connecting += 1
     this.#host.log('connecting new client')
     let connection: PooledConnection
@@ -296,7 +309,7 @@ export class ConnectionSet {
       if (wasLost) throw error
       this.#host.setUpFailed(error)
       this.#host.pump()
-      return
+      return { error }
     }
     this.#connecting -= 1
     if (connection.isLost) {
@@ -312,6 +325,7 @@ export class ConnectionSet {
     this.#host.log('new client connected')
     if (this.#isEnding && this.onEmpty !== undefined) this.retire(connection)
     else this.#host.opened(connection)
+    return undefined
   }
 
   #listen(connection: PooledConnection): void {
@@ -431,17 +445,19 @@ export class ConnectionSet {
   }
 
   #expireIn(connection: PooledConnection): void {
+    const leftMs = connection.expiresMs - this.#now()
+    // Weeks on: it ends when it comes back from its next use.
+    if (leftMs > LONGEST_TIMER_MS) return
     const timer = setTimeout(
       () => {
         // A timer's clock may be a little ahead of the other.
         connection.expiresMs = Math.min(connection.expiresMs, this.#now())
-        if (connection.mode === 'free') {
-          this.retire(connection)
-          this.#restore()
-          this.#host.pump()
-        } else if (connection.mode === 'shared') connection.isDraining = true
+        if (connection.mode !== 'free') return
+        this.retire(connection)
+        this.#restore()
+        this.#host.pump()
       },
-      Math.max(1, connection.expiresMs - this.#now()),
+      Math.max(1, leftMs),
     )
     timer.unref()
     connection.client.once('end', () => clearTimeout(timer))
@@ -449,10 +465,13 @@ export class ConnectionSet {
 
   #sweepIn(ms: number): void {
     if (ms <= 0 || this.#isEnding || this.#all.size <= this.#options.min) return
-    this.#sweeper = setTimeout(() => {
-      this.#sweeper = undefined
-      this.#sweep()
-    }, ms)
+    this.#sweeper = setTimeout(
+      () => {
+        this.#sweeper = undefined
+        this.#sweep()
+      },
+      Math.min(ms, LONGEST_TIMER_MS),
+    )
     if (this.#options.allowExitOnIdle) this.#sweeper.unref()
   }
 
@@ -510,7 +529,7 @@ export class ConnectionSet {
   }
 
   /** Back to `min`. */
-  #restore(): void {
+  #restore(hasFailed: boolean = this.#connector.stats().failures > 0): void {
     if (!this.#isWarm || this.#isEnding || this.#restorer !== undefined) return
     if (this.total >= this.#options.min) return
     this.#restorer = setTimeout(
@@ -518,14 +537,14 @@ export class ConnectionSet {
         this.#restorer = undefined
         if (this.#isEnding || this.total >= this.#options.min) return
         this.#open().then(
-          () => this.#restore(),
+          (fault) => this.#restore(fault !== undefined),
           () => {
             this.#host.pump()
             this.#restore()
           },
         )
       },
-      this.#connector.stats().failures > 0 ? RESTORE_MS * this.#random() : 0,
+      hasFailed ? RESTORE_MS * this.#random() : 0,
     )
     this.#restorer.unref()
   }

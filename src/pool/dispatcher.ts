@@ -168,8 +168,8 @@ export class Dispatcher implements CallOwner {
     if (acquireTimeoutMs > 0) {
       checkout.acquireTimer = setTimeout(() => {
         if (checkout.isSettled) return
-        line.left()
         checkout.fail(this.#acquireError(checkout.askedMs))
+        line.left()
       }, acquireTimeoutMs)
       checkout.acquireTimer.unref()
     }
@@ -180,8 +180,8 @@ export class Dispatcher implements CallOwner {
   /** One who waits has given up. */
   withdraw(checkout: Checkout, error: unknown): void {
     if (checkout.isSettled) return
-    ;(checkout.isBorrower ? this.#lent : this.#alone).left()
     checkout.fail(error)
+    ;(checkout.isBorrower ? this.#lent : this.#alone).left()
   }
 
   /** A connection that was lent or ran alone is free again, or a new one has come. */
@@ -224,7 +224,7 @@ export class Dispatcher implements CallOwner {
     const now = this.#now()
     const fault = error as PgError
     const isFatal = fault?.severity === 'FATAL' || fault?.severity === 'PANIC'
-    connection.remove(call)
+    if (!connection.remove(call)) return
     if (isFatal && !connection.isLost) {
       connection.farewell = farewellOf(fault)
       connection.farewellCall = call
@@ -241,6 +241,7 @@ export class Dispatcher implements CallOwner {
       connection.forget(call, true)
       if (this.#repeat(call)) return this.#after(connection, now)
     } else if (fault.code === '57014' && connection.hasBeenCancelled && !call.isSettled) {
+      connection.forget(call, false)
       if (this.#repeat(call)) return this.#after(connection, now)
     } else {
       connection.forget(call, false)
@@ -360,6 +361,7 @@ export class Dispatcher implements CallOwner {
     for (const connection of sharing) {
       const { length } = connection.calls
       if (length >= least || connection.isDraining) continue
+      if (this.#set.isOver(connection, now)) continue
       const head = connection.calls[0] as Call
       const since = Math.max(head.sentMs, connection.answeredMs)
       if (now - since > this.#maxMs()) continue
@@ -477,8 +479,8 @@ export class Dispatcher implements CallOwner {
     if (acquireTimeoutMs > 0) {
       call.acquireTimer = setTimeout(() => {
         if (call.isSettled || call.connection !== undefined) return
-        call.line?.left()
         this.#settle(call, this.#acquireError(call.askedMs))
+        call.line?.left()
       }, acquireTimeoutMs)
       call.acquireTimer.unref()
     }

@@ -14,6 +14,7 @@
  * used, each statement has a connection for itself: right, and no faster than `pg.Pool`.
  */
 import { AsyncResource } from 'node:async_hooks'
+import type { EventEmitter } from 'node:events'
 import pg, {
   type PoolClient,
   type QueryArrayConfig,
@@ -28,6 +29,7 @@ import { monotonic } from '../core/clock.ts'
 import { HastenError } from '../core/errors.ts'
 import { TwoGenerations } from '../core/two-generations.ts'
 import { Call, type CallResult } from './call.ts'
+import type { Checkout } from './checkout.ts'
 import { ConnectionSet } from './connection-set.ts'
 import { Connector } from './connector.ts'
 import { Deadline } from './deadline.ts'
@@ -130,7 +132,7 @@ export class Pool extends pg.Pool {
         cannotOpen: (error, olderThanMs) => this.#dispatcher.failWaiting(error, olderThanMs),
         setUpFailed: (error) => this.#dispatcher.failFirst(error),
         failedIdle: (error, client) => this.#failedIdle(error, client),
-        removed: (client) => this.emit('remove', client as unknown as PoolClient),
+        removed: (client) => this.#tell('remove', client),
         pump: () => this.#dispatcher.pump(),
         hottest: (count) => this.#book.hottest(count).map(({ text }) => text),
         log: (message) => face.log(message),
@@ -321,9 +323,8 @@ export class Pool extends pg.Pool {
       set: this.#set,
       keeper: this.#keeper,
       limit: (giveUp, keep) => this.#limit(options ?? {}, giveUp, keep),
-      acquired: (client) => this.emit('acquire', client as unknown as PoolClient),
-      released: (error, client) =>
-        this.emit('release', error as Error, client as unknown as PoolClient),
+      acquired: (client) => this.#tell('acquire', client),
+      released: (error, client) => this.#tell('release', error, client),
       done,
     })
   }
@@ -332,8 +333,9 @@ export class Pool extends pg.Pool {
     options: Config,
     giveUp: (error: HastenError, count: 'timedOut' | 'aborted') => void,
     keep: (cleanUp: () => void) => void,
+    queryTimeoutMs: number = options.query_timeout ?? this.#keeper.queryTimeoutMs,
   ): void {
-    const own = options.query_timeout ?? this.#keeper.queryTimeoutMs
+    const own = queryTimeoutMs
     const isOwn = options.timeoutMs == null && own > 0
     const timeoutMs = isOwn ? own : deadlineOf(options.timeoutMs)
     const signal = signalOf(options.signal)
@@ -378,8 +380,8 @@ export class Pool extends pg.Pool {
       let hasReturned = false
       this.#checkout({}, (error, client, release) => {
         const call = () => {
-          if (error) bound(error, undefined, noop)
-          else bound(undefined, client, release)
+          if (error) callSafely(bound, error, undefined, noop)
+          else callSafely(bound, undefined, client, release)
         }
         // Never before `connect` has returned.
         if (hasReturned) call()
@@ -405,11 +407,29 @@ export class Pool extends pg.Pool {
       done(endedError())
       return
     }
+    // Whatever is wrong with the options is found before there is a place in the line to keep.
+    const priority = priorityOf(options.priority)
+    let checkout: Checkout | undefined
+    let cleanUp: (() => void) | undefined
+    let isOver = false
+    this.#limit(
+      options,
+      (error) => {
+        isOver = true
+        if (checkout === undefined) done(error)
+        else this.#dispatcher.withdraw(checkout, error)
+      },
+      (clear) => {
+        cleanUp = clear
+      },
+      0,
+    )
+    if (isOver) return
     const stack = this.#leases.sampleStack(this.#dispatcher.waiting, this.connect)
     const message = PoolMessage.of(this, 'checkout')
-    const checkout = this.#dispatcher.checkout(
+    checkout = this.#dispatcher.checkout(
       true,
-      priorityOf(options.priority),
+      priority,
       (connection) => {
         message?.sent(connection.client)
         this.#lend(connection, stack, message, done)
@@ -419,14 +439,8 @@ export class Pool extends pg.Pool {
         done(error)
       },
     )
-    if (checkout.isSettled) return
-    this.#limit(
-      options,
-      (error) => this.#dispatcher.withdraw(checkout, error),
-      (cleanUp) => {
-        checkout.cleanUp = cleanUp
-      },
-    )
+    if (checkout.isSettled) (cleanUp as (() => void) | undefined)?.()
+    else checkout.cleanUp = cleanUp
   }
 
   #lend(
@@ -448,26 +462,32 @@ export class Pool extends pg.Pool {
         },
       ),
     )
-    this.emit('acquire', connection.client as unknown as PoolClient)
+    this.#tell('acquire', connection.client)
     const { verify } = (this as unknown as Face).options
     if (verify === undefined || connection.isVerified) {
       done(undefined, lease.client, lease.release)
       return
     }
     connection.isVerified = true
-    verify(lease.client, (error?: unknown) => {
+    const verified = (error?: unknown) => {
       if (error) {
         lease.release(error)
         done(error)
       } else done(undefined, lease.client, lease.release)
-    })
+    }
+    try {
+      verify(lease.client, verified)
+    } catch (error) {
+      if (lease.isOver) throw error
+      verified(error ?? new Error('verify threw'))
+    }
   }
 
   #released(lease: Lease, error: unknown): void {
     const { connection } = lease
     this.#leases.end(lease)
     connection.uses += 1
-    this.emit('release', error as Error, connection.client as unknown as PoolClient)
+    this.#tell('release', error, connection.client)
     if (connection.isLost) return
     if (error || this.#isUnusable(connection.client)) {
       this.#set.retire(connection)
@@ -529,8 +549,13 @@ export class Pool extends pg.Pool {
     const error = reason instanceof Error ? reason : new Error(String(reason))
     if (this.ending) return
     if (this.listenerCount('error') > 0) {
-      this.emit('error', Object.assign(error, { client }), client as unknown as PoolClient)
+      this.#tell('error', Object.assign(error, { client }), client)
     }
+  }
+
+  /** A listener that throws ends as in any emitter, but not in the midst of others' work. */
+  #tell(event: string, ...values: unknown[]): void {
+    callSafely((...all) => (this as EventEmitter).emit(event, ...all), ...values)
   }
 }
 

@@ -158,12 +158,10 @@ export class PooledConnection implements Sink {
       binary: call.binary,
     })
     const fields = call.binary ? undefined : statement?.fields
-    if (fields === undefined) this._send(describeExecuteSync)
-    else {
-      if (fields !== NO_FIELDS) call.expect(fields, statement?.emptyRow)
-      this._send(executeSync)
-    }
+    if (fields !== undefined && fields !== NO_FIELDS) call.expect(fields, statement?.emptyRow)
+    // Before its last bytes: where those fill the buffer, they are on the wire at once.
     call.flush = this.flushes
+    this._send(fields === undefined ? describeExecuteSync : executeSync)
   }
 
   _send(bytes: Buffer): void {

@@ -6,6 +6,7 @@
  * A connection that cannot be brought back within `RESET_MS`, or whose borrower left a cursor open, is
  * closed: the next caller gets a new one.
  */
+import { setImmediate as turn } from 'node:timers/promises'
 import type { ConnectionSet } from './connection-set.ts'
 import type { PgClient } from './pg.ts'
 import type { PoolSettings } from './pool-options.ts'
@@ -44,7 +45,11 @@ export class SessionKeeper {
     session.isSettingUp = true
     try {
       await run()
-      await untilQuiet(client)
+      // A listener that awaits its first statement asks the second a little after the first's answer.
+      do {
+        await untilQuiet(client)
+        await turn()
+      } while (isBusy(client))
     } finally {
       session.isSettingUp = false
     }
