@@ -126,3 +126,26 @@ test('a long text is kept in part, and known as a whole', () => {
   assert.notEqual(a.id, b.id)
   assert.equal(a.name, 'SELECT a')
 })
+
+test('what only reads, by built-in functions, may be run twice', () => {
+  for (const text of [
+    'SELECT * FROM users WHERE id = $1',
+    'SELECT count(*), max(a) FROM t WHERE b IN ($1, $2) AND EXISTS (SELECT 1 FROM u)',
+    'WITH a AS (SELECT 1 AS n), b AS MATERIALIZED (SELECT 2) SELECT n::numeric(10, 2) FROM a, b',
+    'SELECT pg_catalog.lower(name), row_number() OVER (PARTITION BY a) FROM t JOIN u USING (id)',
+    'SELECT sum(n) FILTER (WHERE n > 0) FROM generate_series(1, $1) AS n LIMIT (1)',
+    'SHOW server_version',
+  ]) {
+    assert.equal(statementOf(text).isRepeatable, true, text)
+  }
+  for (const text of [
+    'SELECT transfer($1, $2)',
+    'SELECT bank.count($1)',
+    'SELECT * FROM "lower"($1)',
+    "SELECT nextval('s')",
+    'UPDATE t SET a = 1',
+    'SELECT 1; SELECT 2',
+  ]) {
+    assert.equal(statementOf(text).isRepeatable, false, text)
+  }
+})

@@ -35,6 +35,8 @@ export interface Statement extends StatementFacts {
    * functions of the application's own do cannot be seen from a text.
    */
   readonly isRead: boolean
+  /** Only reads, and calls no function but built-in ones: run twice, it does no harm. */
+  readonly isRepeatable: boolean
   /** What it does to the transaction block. */
   readonly transaction: 'begin' | 'commit' | 'rollback' | undefined
   /** Changes the session beyond its end: SET, LISTEN, PREPARE, a temporary table … */
@@ -85,6 +87,14 @@ const writingWords = new Set(['insert', 'update', 'delete', 'merge', 'into', 'tr
 const main = new Set(['select', 'insert', 'update', 'delete', 'merge', 'values', 'table'])
 const writers =
   /^(?:nextval|setval|set_config|setseed|pg_notify|lo_\w+|loread|lowrite|dblink\w*|query_to_xml\w*|txid_current|pg_current_xact_id|pg_(?:try_)?advisory_\w+|pg_(?:cancel|terminate)_backend|pg_(?:stat\w*|replication\w*)_(?:reset|create|drop|advance)\w*|pg_(?:reload_conf|rotate_logfile|switch_wal|create_restore_point|logical_\w+|promote|prewarm|file_\w+|backup_\w+|wal_replay_\w+|import_system_collations))$/
+/** Words and types that a parenthesis may follow without there being a call. */
+const beforeParentheses = new Set(
+  'all and any array as between by case cast character char coalesce cross cube decimal distinct else except exists extract filter float from full greatest group grouping having ilike in inner intersect interval join lateral least left like limit materialized not nullif numeric offset on only or outer over overlay partition position right rollup row select sets similar some substring then time timestamp timestamptz trim union using values varchar varying when where with within'.split(
+    ' ',
+  ),
+)
+const readers =
+  /^(?:abs|age|avg|bit_(?:and|or|length|count)|bool_(?:and|or)|btrim|ceil|ceiling|char_length|chr|clock_timestamp|concat|concat_ws|convert_(?:from|to)|corr|count|cume_dist|current_(?:database|schemas?|setting|user)|date_(?:add|bin|part|subtract|trunc)|decode|degrees|dense_rank|digest|div|encode|every|exp|first_value|floor|format|format_type|gen_random_uuid|generate_(?:series|subscripts)|hashtext|initcap|isfinite|jsonb?_(?:agg|array|build|each|extract|object|path|populate|pretty|query|set|insert|strip|to|typeof|value|exists|table)\w*|justify_\w+|lag|last_value|lead|length|ln|localtime|localtimestamp|log|lower|lpad|ltrim|make_(?:date|time|timestamp|timestamptz|interval)|max|md5|min|mod|mode|now|nth_value|ntile|num_nonnulls|num_nulls|octet_length|obj_description|percent_rank|percentile_(?:cont|disc)|phraseto_tsquery|plainto_tsquery|power|quote_(?:ident|literal|nullable)|radians|random|range_\w+|rank|regexp_(?:count|instr|like|match|matches|replace|split_to_array|split_to_table|substr)|repeat|replace|reverse|round|row_number|row_to_json|rpad|rtrim|setweight|sha(?:224|256|384|512)|sign|similarity|split_part|sqrt|starts_with|statement_timestamp|stddev\w*|string_(?:agg|to_array|to_table)|strpos|substr|sum|timeofday|timezone|to_(?:char|date|hex|json|jsonb|number|timestamp|tsquery|tsvector|regclass|regtype)|transaction_timestamp|translate|trunc|ts_(?:headline|rank|rank_cd)|tstzrange|tsrange|daterange|int[48]range|numrange|unnest|upper|uuid_generate_v4|uuidv[47]|var_\w+|variance|version|websearch_to_tsquery|width_bucket|array_\w+|array_agg|cardinality|pg_\w+|has_\w+_privilege|col_description|inet_\w+|txid_\w+)$/
 /** Between the word that announces a relation and its name. */
 const fillers = new Set(['only', 'lateral', 'table', 'if', 'not', 'exists', 'concurrently'])
 const announces: Readonly<Record<string, string>> = {
@@ -105,6 +115,7 @@ function analyse(id: string, shape: string, tokens: readonly string[]): Statemen
   const word = (first[verbAt] ?? '').toUpperCase()
   const verb = verbs.has(word) ? word : 'OTHER'
   const isMulti = semicolon !== -1
+  const isRead = !isMulti && isReadOnly(verb, first)
   const isSession =
     (sessionVerbs.has(verb) && first[1] !== 'local' && first[1] !== 'transaction') ||
     tokens.includes('set_config')
@@ -113,7 +124,8 @@ function analyse(id: string, shape: string, tokens: readonly string[]): Statemen
     text: ownCopy(shape.slice(0, MAX_TEXT)),
     verb,
     name: ownCopy(nameOf(verb, first, verbAt).slice(0, MAX_NAME)),
-    isRead: !isMulti && isReadOnly(verb, first),
+    isRead,
+    isRepeatable: isRead && callsOnlyBuiltIns(first),
     transaction: isMulti ? effectOfAll(tokens) : effectOf(first),
     isSession,
     sessionEffects: sessionEffectsOf(tokens),
@@ -195,6 +207,18 @@ function isReadOnly(verb: string, tokens: readonly string[]): boolean {
     // FOR UPDATE is caught above; FOR SHARE and FOR KEY SHARE take locks too.
     if (token === 'share' && (tokens[i - 1] === 'for' || tokens[i - 1] === 'key')) return false
     if (tokens[i + 1] === '(' && writers.test(token)) return false
+  }
+  return true
+}
+
+/** Of a function that is not known here nobody knows what it does: an application's own may write. */
+function callsOnlyBuiltIns(tokens: readonly string[]): boolean {
+  for (let i = 1; i < tokens.length; i++) {
+    if (tokens[i] !== '(') continue
+    const name = tokens[i - 1] as string
+    if (!isName(name)) continue
+    if (tokens[i - 2] === '.' && tokens[i - 3] !== 'pg_catalog') return false
+    if (!beforeParentheses.has(name) && !readers.test(name)) return false
   }
   return true
 }

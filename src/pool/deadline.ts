@@ -1,3 +1,4 @@
+import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events'
 import { HastenError } from '../core/errors.ts'
 
 /** Ends a call or a wait when its time is over or its signal says so, whichever is first. */
@@ -26,7 +27,10 @@ export class Deadline {
       this.#aborted()
       return
     }
-    this.#signal?.addEventListener('abort', this.#aborted, { once: true })
+    if (this.#signal !== undefined) {
+      allowMany(this.#signal)
+      this.#signal.addEventListener('abort', this.#aborted, { once: true })
+    }
     if (this.#timeoutMs === undefined) return
     this.#timer = setTimeout(() => {
       this.clear()
@@ -49,4 +53,11 @@ export class Deadline {
     })
     this.#giveUp(error, 'aborted')
   }
+}
+
+/** As many statements as a request may ask at once, before Node warns of a leak; as `fetch` does. */
+const MOST_LISTENERS = 1_500
+
+function allowMany(signal: AbortSignal): void {
+  if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(MOST_LISTENERS, signal)
 }

@@ -527,7 +527,7 @@ export class Dispatcher implements CallOwner {
   #lostCall(call: Call, connection: PooledConnection, error: unknown): void {
     const isNotRun = hasNotRun(call, connection) || isRefusal(error as PgError)
     if (call.isSettled) return
-    const isSafe = isNotRun || call.known.shape.statement.isRead
+    const isSafe = isNotRun || call.known.shape.statement.isRepeatable
     if (this.#settings.repeat && isSafe && this.#repeat(call)) return
     this.#settle(call, lostError(isNotRun, error))
   }

@@ -9,7 +9,7 @@
  *     that statement itself, and 57P01                did not run: it was rolled back [1]
  *   anything else                                     may have run
  *
- * What did not run, and what only reads, may be run again: nothing of it was delivered, and alone in
+ * What did not run, and what only reads (a function that is no built-in may write), may be run again: nothing of it was delivered, and alone in
  * its transaction it leaves nothing behind. It goes to the end of the line on another connection.
  *
  * [1] Measured: 34 of 34 times neither the statement under way nor any behind it was written. Where its

@@ -280,6 +280,53 @@ test(
   },
 )
 
+test(
+  'a function of the application’s own, lost under way, is not called again',
+  real,
+  async (t) => {
+    const proxy = await FaultProxy.start({ host: '127.0.0.1', port: Number(new URL(url).port) })
+    t.after(() => proxy.stop())
+    const pool = poolOf(t, { max: 1, connectionString: proxy.url(url) })
+    const direct = poolOf(t, { max: 2 })
+    await direct.query('DROP TABLE IF EXISTS called')
+    await direct.query('CREATE TABLE called (n int)')
+    await direct.query(`CREATE OR REPLACE FUNCTION book(n int) RETURNS int LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO called VALUES (n); PERFORM pg_sleep(0.5); RETURN n; END $$`)
+    await pool.query('SELECT 1')
+    const isUnderWay = async () => {
+      const { rows } = await direct.query(
+        "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT book%' AND state = 'active'",
+      )
+      return rows.length > 0
+    }
+
+    const lost = pool.query('SELECT book($1)', [1])
+    lost.catch(() => {})
+    await until(isUnderWay)
+    proxy.reset()
+    await proxy.heal()
+
+    await assert.rejects(lost, { code: 'STATEMENT_UNCERTAIN' })
+    await until(async () => !(await isUnderWay()))
+    const { rows } = await direct.query('SELECT count(*)::int AS n FROM called')
+    assert.ok(rows[0].n <= 1, `${rows[0].n} times`)
+  },
+)
+
+test('one signal may stop many statements, without a warning', real, async (t) => {
+  const pool = poolOf(t, { max: 2 })
+  const warnings: string[] = []
+  const onWarning = ({ message }: Error) => warnings.push(message)
+  process.on('warning', onWarning)
+  t.after(() => process.off('warning', onWarning))
+  const { signal } = new AbortController()
+
+  await Promise.all(Array.from({ length: 64 }, () => pool.query({ text: 'SELECT 1', signal })))
+  await turn()
+
+  assert.deepEqual(warnings, [])
+})
+
 function poolOf(t: TestContext, options: PoolOptions): Pool {
   const pool = new Pool({ connectionString: url, ...options })
   // Not waited for: a test that failed may hold a client.
