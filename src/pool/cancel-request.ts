@@ -25,7 +25,8 @@ interface CancelConnection {
 
 const Connection = pg.Connection as unknown as new (config: object) => CancelConnection
 
-export function cancelRequest(client: PgClient, limitMs = 2_000): Promise<void> {
+/** @param stream of the client's own options; a function makes a socket of the same kind */
+export function cancelRequest(client: PgClient, stream?: unknown, limitMs = 2_000): Promise<void> {
   const { processID, secretKey, port } = client
   const host = client.host ?? 'localhost'
   if (processID == null || secretKey == null || port === undefined) return Promise.resolve()
@@ -39,7 +40,8 @@ export function cancelRequest(client: PgClient, limitMs = 2_000): Promise<void> 
     const limit = setTimeout(done, limitMs)
     try {
       const { ssl = false } = client as { ssl?: unknown }
-      const made = new Connection({ ssl })
+      const own = typeof stream === 'function' ? { stream } : {}
+      const made = new Connection({ ssl, ...own })
       connection = made
       made.on('error', done)
       made.on('end', done)

@@ -37,6 +37,8 @@ const DETECTION_MS = 10_000
 const RESTORE_MS = 1_000
 /** With the server full, the next attempt for callers who have other connections to wait for. */
 const FULL_MS = 1_000
+/** A read-only server is asked for again and again; its connections are not replaced each time. */
+const SUSPECT_AGAIN_MS = 10_000
 const HOT_STATEMENTS = 32
 const OPEN_AT_ONCE = 4
 
@@ -48,6 +50,8 @@ export interface ConnectionSetOptions {
   readonly maxUses: number
   readonly maxLifetimeMs: number
   readonly allowExitOnIdle: boolean
+  /** Makes sockets that lead to the server where its address does not. */
+  readonly stream: unknown
 }
 
 /** What the set tells the pool, and asks it. */
@@ -87,6 +91,7 @@ export class ConnectionSet {
   #isEnding = false
   #hasConnected = false
   #fullUntilMs = 0
+  #suspectedMs = Number.NEGATIVE_INFINITY
   #sweeper: NodeJS.Timeout | undefined
   #restorer: NodeJS.Timeout | undefined
   #detection: Promise<void> | undefined
@@ -254,8 +259,11 @@ export class ConnectionSet {
     this.#end(connection)
   }
 
-  /** A server said that it takes no writes. */
+  /** A server said that it takes no writes. Where the next one says so too, it is meant to be. */
   suspect(): void {
+    const now = this.#now()
+    if (now - this.#suspectedMs < SUSPECT_AGAIN_MS) return
+    this.#suspectedMs = now
     this.#connector.suspect()
     for (const connection of this.#all) this.retireWhenFree(connection)
   }
@@ -280,6 +288,7 @@ export class ConnectionSet {
       const client = await this.#connector.connect()
       this.#hasConnected = true
       connection = new PooledConnection(client, this.#now(), this.#settings.maxPrepared)
+      connection.stream = this.#options.stream
       this.#listen(connection)
     } catch (error) {
       this.#connecting -= 1

@@ -570,7 +570,7 @@ export class Dispatcher implements CallOwner {
       }
     }, CANCEL_LIMIT_MS)
     limit.unref()
-    void cancelRequest(connection.client).then(() => {
+    void cancelRequest(connection.client, connection.stream).then(() => {
       connection.cancels -= 1
       if (connection.cancels > 0 || connection.isLost) return
       connection.isDraining = false

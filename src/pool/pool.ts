@@ -120,6 +120,7 @@ export class Pool extends pg.Pool {
         maxUses: face.options.maxUses,
         maxLifetimeMs: face.options.maxLifetimeSeconds * 1_000,
         allowExitOnIdle: face.options.allowExitOnIdle,
+        stream: face.options.stream,
       },
       this.#settings,
       this.#connector,
@@ -568,6 +569,7 @@ interface Face {
     readonly maxUses: number
     readonly maxLifetimeSeconds: number
     readonly allowExitOnIdle: boolean
+    readonly stream?: unknown
     readonly onConnect?: (client: PgClient) => unknown
     readonly verify?: (client: LeasedClient, done: (error?: unknown) => void) => void
   }

@@ -98,6 +98,8 @@ export class PooledConnection implements Sink {
   /** Statements that borrowers name are there when they are asked again. */
   canName: boolean = true
   isVerified = false
+  /** Of the pool's options: a cancel request goes by the same way. */
+  stream: unknown = undefined
   flushes = 0
   readonly #prepared = new Map<string, Prepared>()
   readonly #maxPrepared: number

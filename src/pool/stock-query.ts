@@ -124,7 +124,7 @@ class Running {
       }
     }, CANCEL_LIMIT_MS)
     limit.unref()
-    void cancelRequest(connection.client)
+    void cancelRequest(connection.client, connection.stream)
   }
 
   #ended(error: unknown, result?: unknown): void {

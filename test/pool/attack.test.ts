@@ -1,6 +1,7 @@
 /** What would break in production: callers, callbacks and sessions that do what they should not. */
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
+import { Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { Pool, type PoolOptions } from 'hasten/pool'
 import { FaultProxy } from '#services/fault-proxy.js'
@@ -312,6 +313,46 @@ test(
     assert.ok(rows[0].n <= 1, `${rows[0].n} times`)
   },
 )
+
+test('a server that takes no writes keeps its connections', real, async (t) => {
+  const pool = poolOf(t, { max: 2, options: '-c default_transaction_read_only=on' })
+  let removed = 0
+  pool.on('remove', () => {
+    removed += 1
+  })
+  const write = 'CREATE TABLE never (n int)'
+  const insert = 'INSERT INTO pg_catalog.pg_namespace (nspname) VALUES ($1)'
+  await assert.rejects(pool.query(write), { code: '25006' })
+
+  for (let n = 0; n < 30; n++) await assert.rejects(pool.query(insert, ['x']), { code: '25006' })
+
+  assert.ok(removed <= 2, `${removed} of 30`)
+})
+
+test('a statement is cancelled by the way of the pool’s own sockets', real, async (t) => {
+  const { hostname, port } = new URL(url)
+  const nowhere = new URL(url)
+  nowhere.hostname = '203.0.113.9'
+  nowhere.port = '1'
+  const pool = poolOf(t, {
+    max: 1,
+    connectionString: nowhere.href,
+    stream: () => {
+      const socket = new Socket()
+      const connect = socket.connect.bind(socket) as (port: number, host: string) => Socket
+      socket.connect = (() => connect(Number(port), hostname)) as Socket['connect']
+      return socket
+    },
+  } as PoolOptions)
+  await pool.query('SELECT 1')
+  const [before] = pool.stats().connections
+
+  const asked = pool.query({ text: 'SELECT pg_sleep(60)', timeoutMs: 50 })
+  await assert.rejects(asked, { code: 'STATEMENT_TIMEOUT' })
+  await pool.query('SELECT 2')
+
+  assert.equal(pool.stats().connections[0]?.number, before?.number)
+})
 
 test('one signal may stop many statements, without a warning', real, async (t) => {
   const pool = poolOf(t, { max: 2 })
