@@ -24,7 +24,7 @@ export async function overHttp({ isQuick, url }: Scope): Promise<Finding> {
     const ms = isQuick ? 250 : 700
     const result = await contest<Served>({
       names,
-      rounds: isQuick ? 3 : 7,
+      rounds: isQuick ? 2 : 7,
       warmUps: isQuick ? 1 : 3,
       start: (name) => server(load, name, url, ms),
     })

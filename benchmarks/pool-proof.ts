@@ -44,7 +44,7 @@ export async function interleaveClaim({ url, isQuick }: Scope): Promise<Finding>
     url,
     seed: SEED,
     runs: 1_000,
-    withinMs: isQuick ? 6_000 : 70_000,
+    withinMs: isQuick ? 4_000 : 70_000,
     create: (options) => new Pool(options),
   })
   for (const violation of searched.violations) process.stderr.write(`${violation}\n`)

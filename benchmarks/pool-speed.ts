@@ -31,7 +31,7 @@ export async function byKey(scope: Scope, callers: 64 | 512): Promise<Finding> {
   const ms = isQuick ? 250 : 700
   const result = await contest({
     names,
-    rounds: isQuick ? 3 : 9,
+    rounds: isQuick ? 2 : 9,
     warmUps: isQuick ? 1 : 2,
     start: (name) =>
       name.startsWith('pgbench')
@@ -54,7 +54,7 @@ export async function errors(scope: Scope): Promise<Finding> {
   const { isQuick } = scope
   const result = await contest({
     names: ['hasten', CONTROL, 'pg', 'pg-named', 'postgres', 'naive'],
-    rounds: isQuick ? 3 : 7,
+    rounds: isQuick ? 2 : 7,
     warmUps: 1,
     start: (name) => worker(scope, name, { do: 'errors', callers: 64, ms: isQuick ? 250 : 700 }),
   })
@@ -98,10 +98,10 @@ const MIX_PER_SECOND = 3_000
 export async function slowNeighbour(scope: Scope): Promise<Finding> {
   const { isQuick } = scope
   const names = ['hasten', 'pg', 'postgres', 'naive']
-  const ms = isQuick ? 400 : 1_200
+  const ms = isQuick ? 300 : 1_200
   const result = await contest<Pair>({
     names,
-    rounds: isQuick ? 3 : 15,
+    rounds: isQuick ? 2 : 15,
     warmUps: 1,
     start: async (name) => {
       const child = await Worker.start('pool-worker.js', [name, scope.url])
