@@ -93,6 +93,8 @@ export class Worker {
 
   static async start(file: string, args: readonly string[]): Promise<Worker> {
     const child = fork(fileURLToPath(new URL(file, import.meta.url)), args, {
+      // Without `--enable-source-maps`, which makes every error dear.
+      execArgv: [],
       env: { ...process.env, NODE_ENV: 'production' },
     })
     const name = `${file} ${args[0] ?? ''}`
