@@ -441,7 +441,7 @@ export class ConnectionSet {
       () => this.destroy(connection, new Error('an idle connection gave no sign of life')),
       VALIDATION_MS,
     )
-    connection.query(text, undefined, (error: unknown, result: unknown) => {
+    connection.queryUnobserved(text, (error, result) => {
       clearTimeout(limit)
       if (connection.isLost) return
       if (error) this.destroy(connection, error as Error)

@@ -35,8 +35,7 @@ export class Deadline {
     this.#timer = setTimeout(() => {
       this.clear()
       const text =
-        this.#text ??
-        `the statement had no answer after ${this.#timeoutMs} ms (timeoutMs) and is cancelled`
+        this.#text ?? `the statement had no answer after ${this.#timeoutMs} ms (timeoutMs)`
       this.#giveUp(new HastenError('STATEMENT_TIMEOUT', text), 'timedOut')
     }, this.#timeoutMs)
   }
@@ -54,6 +53,9 @@ export class Deadline {
     this.#giveUp(error, 'aborted')
   }
 }
+
+/** In the words of `pg`. */
+export const QUERY_READ_TIMEOUT = 'Query read timeout'
 
 /** As many statements as a request may ask at once, before Node warns of a leak; as `fetch` does. */
 const MOST_LISTENERS = 1_500

@@ -27,6 +27,7 @@ import { Call, type CallOwner } from './call.ts'
 import { cancelRequest } from './cancel-request.ts'
 import { Checkout } from './checkout.ts'
 import type { ConnectionSet } from './connection-set.ts'
+import { QUERY_READ_TIMEOUT } from './deadline.ts'
 import { farewellOf, hasNotRun, lostError } from './lost-call.ts'
 import type { PgError } from './pg.ts'
 import type { PooledConnection } from './pooled-connection.ts'
@@ -76,6 +77,7 @@ export class Dispatcher implements CallOwner {
   readonly #lent = new WaitingLine<Checkout>()
   readonly #preemption: Preemption
   #aloneCount = 0
+  #lentCount = 0
   #lastExpressMs = Number.NEGATIVE_INFINITY
   #order = 0
   #caller = 0
@@ -191,6 +193,11 @@ export class Dispatcher implements CallOwner {
     if (this.waiting > 0 || this.onQuiet !== undefined) this.pump()
   }
 
+  /** A borrower gave his back, in whatever state. */
+  endedLease(): void {
+    this.#lentCount -= 1
+  }
+
   /** A statement alone (a checkout that is no borrower) has ended. */
   endedAlone(): void {
     this.#aloneCount -= 1
@@ -252,10 +259,16 @@ export class Dispatcher implements CallOwner {
   }
 
   /** A deadline has passed, or a signal said stop. */
-  giveUp(call: Call, error: unknown, count: 'timedOut' | 'aborted'): void {
+  giveUp(call: Call, error: HastenError, count: 'timedOut' | 'aborted'): void {
     if (call.isSettled) return
     this.counts[count] += 1
     const { connection } = call
+    if (error.message !== QUERY_READ_TIMEOUT) {
+      error.message +=
+        connection === undefined
+          ? '; it still waited, and did not run'
+          : '; it had been sent: it is being cancelled on the server, and may have been done before'
+    }
     const { shape } = call.known
     const ms = this.#now() - call.sentMs
     if (connection?.calls[0] === call && ms > this.#maxMs()) shape.heldUp(ms)
@@ -401,7 +414,8 @@ export class Dispatcher implements CallOwner {
 
   #grant(checkout: Checkout, connection: PooledConnection): void {
     connection.mode = 'lent'
-    if (!checkout.isBorrower) this.#aloneCount += 1
+    if (checkout.isBorrower) this.#lentCount += 1
+    else this.#aloneCount += 1
     checkout.grant(connection)
   }
 
@@ -418,7 +432,8 @@ export class Dispatcher implements CallOwner {
         return false
       }
     }
-    return this.#aloneCount < max - 1
+    // Where borrowers have nearly all, one at a time goes on.
+    return this.#aloneCount < Math.max(1, max - 1 - this.#lentCount)
   }
 
   #grow(): void {

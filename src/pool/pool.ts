@@ -32,7 +32,7 @@ import { Call, type CallResult } from './call.ts'
 import type { Checkout } from './checkout.ts'
 import { ConnectionSet } from './connection-set.ts'
 import { Connector } from './connector.ts'
-import { Deadline } from './deadline.ts'
+import { Deadline, QUERY_READ_TIMEOUT } from './deadline.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { Lease, type LeasedClient, type Release } from './lease.ts'
 import { type BorrowerStack, Leases } from './leases.ts'
@@ -341,12 +341,7 @@ export class Pool extends pg.Pool {
     const timeoutMs = isOwn ? own : deadlineOf(options.timeoutMs)
     const signal = signalOf(options.signal)
     if (timeoutMs === undefined && signal === undefined) return
-    const deadline = new Deadline(
-      timeoutMs,
-      signal,
-      isOwn ? 'Query read timeout' : undefined,
-      giveUp,
-    )
+    const deadline = new Deadline(timeoutMs, signal, isOwn ? QUERY_READ_TIMEOUT : undefined, giveUp)
     keep(() => deadline.clear())
     deadline.start()
   }
@@ -487,6 +482,7 @@ export class Pool extends pg.Pool {
   #released(lease: Lease, error: unknown): void {
     const { connection } = lease
     this.#leases.end(lease)
+    this.#dispatcher.endedLease()
     connection.uses += 1
     this.#tell('release', error, connection.client)
     if (connection.isLost) return

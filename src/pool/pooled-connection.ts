@@ -53,6 +53,10 @@ interface Sink {
 
 const serializer = (pg as unknown as { Connection: { prototype: Serializer } }).Connection.prototype
 
+const { Query } = pg as unknown as {
+  Query: new (text: string, values: undefined, callback: unknown) => object
+}
+
 const describeExecuteSync = bytesOf((sink) => {
   serializer.describe.call(sink, { type: 'P', name: '' })
   serializer.execute.call(sink, { portal: '', rows: undefined })
@@ -131,6 +135,13 @@ export class PooledConnection implements Sink {
   query(text: unknown, values?: unknown, callback?: unknown): unknown {
     this.flush()
     return this.#query(text, values, callback)
+  }
+
+  /** A question of the pool's own: on nobody's timeline. */
+  queryUnobserved(text: string, done: (error: unknown, result: unknown) => void): void {
+    if (this.client instanceof pg.Client) {
+      this.#query(Object.assign(new Query(text, undefined, done), { isPoolCall: true }))
+    } else this.#query(text, undefined, done)
   }
 
   /** Takes an answered call off; false where it was not under way. */
@@ -351,10 +362,7 @@ class Preparation {
     this.#done(undefined, error)
   }
 }
-Object.setPrototypeOf(
-  Preparation.prototype,
-  (pg as unknown as { Query: { prototype: object } }).Query.prototype,
-)
+Object.setPrototypeOf(Preparation.prototype, Query.prototype)
 
 const unnamed = { statement: undefined, isNew: false }
 
