@@ -40,6 +40,8 @@ const DEPTH = 32
 /** Under way on every shared connection before another is opened for them. */
 const CROWDED = 8
 const LAST_RESORT_MS = 20
+/** With one connection and fast statements without end, others would wait for ever. */
+const LAST_RESORT_ALONE_MS = 100
 /** A statement that has been cancelled must end within this, or its connection is replaced. */
 const CANCEL_LIMIT_MS = 2_000
 const CANCEL_AGAIN_MS = 25
@@ -461,12 +463,13 @@ export class Dispatcher implements CallOwner {
       connection.isDraining = true
       draining += 1
     }
-    // The last one: not before the borrower has waited, nor for a statement.
-    const first = this.#lent.peek()
+    // The last one: not before he has waited, a statement for longer than a borrower.
+    const first = this.#lent.peek() ?? this.#alone.peek()
     if (first === undefined || draining >= wanted) return
+    const patienceMs = this.#lent.size > 0 ? LAST_RESORT_MS : LAST_RESORT_ALONE_MS
     const waitedMs = now - first.askedMs
-    if (waitedMs >= LAST_RESORT_MS) for (const connection of sharing) connection.isDraining = true
-    else this.#pumpIn(LAST_RESORT_MS - waitedMs)
+    if (waitedMs >= patienceMs) for (const connection of sharing) connection.isDraining = true
+    else this.#pumpIn(patienceMs - waitedMs)
   }
 
   #pumpIn(ms: number): void {
