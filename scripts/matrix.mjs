@@ -1,5 +1,5 @@
 /**
- * Runs what depends on Node's version on each version we promise: hooks, timing, package. Other
+ * Runs what depends on Node's version on each version we promise: hooks, timing, pool, package. Other
  * Nodes come from npm into the cache folder (374 MB together, so only when asked for).
  *
  *   node scripts/matrix.mjs            22 and 24
@@ -13,7 +13,15 @@ import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync }
 import { delimiter, dirname, join } from 'node:path'
 import { root, run, setUp } from './setup.mjs'
 
-const tested = ['src/timing', 'src/observe', 'test/observe', 'test/package']
+const tested = [
+  'src/timing',
+  'src/observe',
+  'src/pool',
+  'test/observe',
+  'test/package',
+  'test/pool/conformance',
+  'test/pool/lanes',
+]
 
 setUp()
 const { cacheFolder } = await import('../build/services/cache-folder.js')

@@ -11,6 +11,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
 import { relative, sep } from 'node:path'
 import { parseArgs } from 'node:util'
 import { filesBelow, root, setUp } from './setup.mjs'
@@ -63,7 +64,7 @@ async function startServices() {
   // Fetched before the first test that needs it has its time measured.
   const redis = await serviceOr(() => redisProgram(onProgress))
   if (typeof redis === 'string') onProgress(redis)
-  const settings = { max_connections: '200', shared_preload_libraries: 'pg_stat_statements' }
+  const settings = { max_connections: '400', shared_preload_libraries: 'pg_stat_statements' }
   const given = process.env.HASTEN_TEST_POSTGRES
   if (given !== undefined && given !== '') return { env: {}, stop: async () => {} }
   const postgres = await serviceOr(() => startPostgres({ onProgress, settings }))
@@ -74,15 +75,30 @@ async function startServices() {
   return { env: {}, stop: async () => {} }
 }
 
+/** Files that look at how long something takes run alone, the others side by side: they mostly wait. */
 async function runTests(env) {
+  const isTimed = (file) => /^build\/test\/(?:doctor|load|report|package)\//.test(file)
+  const groups = [
+    { group: files.filter((file) => !isTimed(file)), atOnce: Math.max(2, availableParallelism()) },
+    { group: files.filter(isTimed), atOnce: 1 },
+  ]
+  let failed = 0
+  for (const { group, atOnce } of groups) {
+    if (group.length > 0) failed = (await runGroup(group, atOnce, env)) || failed
+  }
+  return failed
+}
+
+async function runGroup(group, atOnce, env) {
   const args = [
     '--enable-source-maps',
     '--test',
     '--test-reporter=spec',
     `--test-timeout=${TEST_MS}`,
+    `--test-concurrency=${atOnce}`,
   ]
   for (const name of options.name) args.push(`--test-name-pattern=${name}`)
-  const child = spawn(options.node, [...args, ...files], {
+  const child = spawn(options.node, [...args, ...group], {
     cwd: root,
     stdio: 'inherit',
     env: { ...process.env, ...env, NODE_TEST_CONTEXT: undefined },
