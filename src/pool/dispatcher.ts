@@ -181,6 +181,12 @@ export class Dispatcher implements CallOwner {
     return checkout
   }
 
+  /** One who waits has waited long enough. */
+  outOfTime(checkout: Checkout): void {
+    this.counts.timedOut += 1
+    this.withdraw(checkout, this.#acquireError(checkout.askedMs))
+  }
+
   /** One who waits has given up. */
   withdraw(checkout: Checkout, error: unknown): void {
     if (checkout.isSettled) return
@@ -400,7 +406,7 @@ export class Dispatcher implements CallOwner {
     call.isExpress = true
     this.counts.express += 1
     connection.send(call)
-    call.message?.sent(connection.client)
+    if (connection.calls.length === 1) call.message?.sent(connection.client)
     if (connection.calls.length > 1) this.#preemption.watch()
   }
 
@@ -530,6 +536,7 @@ export class Dispatcher implements CallOwner {
     if (connection.isLost) return
     const head = connection.calls[0]
     if (head !== undefined) {
+      head.message?.sent(connection.client)
       if (head.isSettled && connection.cancels === 0) this.#cancelAgain(connection, head)
       if (this.#express.size > 0) this.pump()
       return

@@ -2,7 +2,7 @@
  * Pool message: what the pool publishes of one caller, for timelines.
  *
  *   ask   in the caller's own context, as he asks            `hasten:pool:ask`
- *   sent  a connection took it: waiting is over              `hasten:pool:sent`
+ *   sent  a connection works on it: waiting is over          `hasten:pool:sent`
  *   done  answered, failed, given up, or given back          `hasten:pool:done`
  *
  * One object goes through all three, and `context` is the subscriber's. Made only while somebody

@@ -410,9 +410,10 @@ export class Pool extends pg.Pool {
     let isOver = false
     this.#limit(
       options,
-      (error) => {
+      (error, count) => {
         isOver = true
         if (checkout === undefined) done(error)
+        else if (count === 'timedOut') this.#dispatcher.outOfTime(checkout)
         else this.#dispatcher.withdraw(checkout, error)
       },
       (clear) => {
