@@ -12,15 +12,28 @@ const folder = mkdtempSync(join(tmpdir(), 'hasten-install-'))
 /** A part that keeps the process alive by being loaded would never let a script end. */
 const END_MS = 30_000
 
+/** Parts that stand on a driver of the application's, and which. */
+const peerOf: Readonly<Record<string, string>> = { 'hasten/pool': 'pg' }
+
 before(async () => {
   const { tarball } = await pack(folder)
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  await npm(
-    ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', tarball],
-    folder,
-  )
+  await install(tarball)
 })
 after(() => rmSync(folder, { recursive: true, force: true }))
+
+for (const [subpath, peer] of Object.entries(peerOf)) {
+  test(`without ${peer}, ${subpath} says what is missing, and the other parts load`, async () => {
+    await assert.rejects(node(['--input-type=module', '-e', `import '${subpath}'`]), {
+      message: new RegExp(`Cannot find package '${peer}'`),
+    })
+    for (const other of subpaths.filter((name) => peerOf[name] === undefined)) {
+      await node(['--input-type=module', '-e', `import '${other}'`])
+    }
+
+    await install(`${peer}@${manifest.peerDependencies[peer]}`)
+  })
+}
 
 for (const subpath of subpaths) {
   test(`${subpath} is imported`, async () => {
@@ -65,6 +78,13 @@ test('npx hasten tells its commands, each command its options', async () => {
   assert.match(doctor, /--json/)
   assert.match(version, new RegExp(manifest.version.replaceAll('.', '\\.')))
 })
+
+async function install(what: string): Promise<void> {
+  await npm(
+    ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', what],
+    folder,
+  )
+}
 
 async function node(args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
   return promisify(execFile)(process.execPath, args, { cwd: folder, timeout: END_MS })

@@ -9,6 +9,7 @@ export const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf
   readonly name: string
   readonly version: string
   readonly exports: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
 }
 
 /** `hasten/timing` and so on, without data files. */
