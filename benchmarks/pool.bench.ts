@@ -77,9 +77,10 @@ for (const [name, measure] of Object.entries(groups)) {
   claims.push(...found.claims)
   tables.push(...found.tables)
   for (const each of found.tables) process.stdout.write(printed(each))
+  // After each group: a run that is cut short has measured what it has measured.
+  await write()
 }
 for (const claim of claims) process.stdout.write(line(claim))
-await write()
 
 function line({ id, measured, unit, peer, peerMeasured, ratio, goal, met }: Claim): string {
   const theirs = peer === null ? '' : `  ${peer}: ${peerMeasured}`
