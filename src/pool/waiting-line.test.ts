@@ -64,6 +64,16 @@ test('those who gave up are let go while nobody is served', () => {
   assert.ok(line.kept < 5_000, `${line.kept} are kept`)
 })
 
+test('a hundred thousand callers are served in the time of as many', () => {
+  const line = new WaitingLine<Someone>()
+  const count = 100_000
+  for (let i = 0; i < count; i++) line.push(new Someone(`${i}`, i))
+
+  for (let i = 0; i < count; i++) assert.equal(line.shift()?.name, `${i}`)
+
+  assert.equal(line.size, 0)
+})
+
 test('serves as an obvious line would', () => {
   const step = fc.oneof(
     fc.record({
@@ -75,7 +85,7 @@ test('serves as an obvious line would', () => {
     fc.record({ kind: fc.constant('leave' as const), at: fc.nat(20) }),
   )
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
       const line = new WaitingLine<Someone>()
       const model: Someone[][][] = [[], [], []]
       let names = 0

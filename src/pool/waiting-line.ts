@@ -21,13 +21,8 @@ export interface Waiter {
   readonly isSettled: boolean
 }
 
-interface Queue<T> {
-  readonly items: T[]
-  head: number
-}
-
 export class WaitingLine<T extends Waiter> {
-  readonly #callers: readonly Map<number, Queue<T>>[] = [new Map(), new Map(), new Map()]
+  #priorities: readonly Turns<T>[] = emptyTurns()
   #kept = 0
   #settled = 0
 
@@ -42,96 +37,130 @@ export class WaitingLine<T extends Waiter> {
   }
 
   push(waiter: T): void {
-    const callers = this.#callers[waiter.priority] as Map<number, Queue<T>>
-    const queue = callers.get(waiter.caller)
-    if (queue === undefined) callers.set(waiter.caller, { items: [waiter], head: 0 })
-    else queue.items.push(waiter)
+    ;(this.#priorities[waiter.priority] as Turns<T>).push(waiter)
     this.#kept += 1
   }
 
   /** The next one, left in the line. */
   peek(): T | undefined {
     if (this.#kept === 0) return undefined
-    for (const callers of this.#callers) {
-      for (const [caller, queue] of callers) {
-        const waiter = this.#firstOf(queue)
-        if (waiter !== undefined) return waiter
-        callers.delete(caller)
+    for (const turns of this.#priorities) {
+      for (let waiter = turns.peek(); waiter !== undefined; waiter = turns.peek()) {
+        if (!waiter.isSettled) return waiter
+        turns.drop()
+        this.#settled -= 1
+        this.#kept -= 1
       }
     }
     return undefined
   }
 
   shift(): T | undefined {
-    if (this.#kept === 0) return undefined
-    for (const callers of this.#callers) {
-      for (const [caller, queue] of callers) {
-        const waiter = this.#firstOf(queue)
-        if (waiter === undefined) {
-          callers.delete(caller)
-          continue
-        }
-        this.#drop(queue)
-        if (queue.head === queue.items.length) callers.delete(caller)
-        else if (callers.size > 1) {
-          callers.delete(caller)
-          callers.set(caller, queue)
-        }
-        return waiter
-      }
-    }
-    return undefined
+    const next = this.peek()
+    if (next === undefined) return undefined
+    this.#kept -= 1
+    return (this.#priorities[next.priority] as Turns<T>).shift()
   }
 
   /** A waiter in this line has settled. */
   left(): void {
     this.#settled += 1
-    if (this.#settled > 1_000 && this.#settled * 2 > this.#kept) this.#compact()
+    if (this.#settled <= 1_000 || this.#settled * 2 <= this.#kept) return
+    for (const waiter of this.clear()) this.push(waiter)
   }
 
-  /** Everybody, in no order; the line is empty then. */
+  /** Everybody who still waits, callers in turn order; the line is empty then. */
   clear(): T[] {
-    const all = this.#callers.flatMap((callers) =>
-      [...callers.values()].flatMap(({ items, head }) => items.slice(head)),
-    )
-    for (const callers of this.#callers) callers.clear()
+    const waiting = this.#priorities
+      .flatMap((turns) => turns.all())
+      .filter((waiter) => !waiter.isSettled)
+    this.#priorities = emptyTurns()
     this.#kept = this.#settled = 0
-    return all.filter((waiter) => !waiter.isSettled)
+    return waiting
+  }
+}
+
+function emptyTurns<T extends Waiter>(): readonly Turns<T>[] {
+  return [new Turns<T>(), new Turns<T>(), new Turns<T>()]
+}
+
+/** Callers of one priority in a ring, each with what he asked. */
+class Turns<T extends Waiter> {
+  readonly #byCaller = new Map<number, Fifo<T>>()
+  readonly #ring = new Fifo<Fifo<T>>()
+
+  push(waiter: T): void {
+    const own = this.#byCaller.get(waiter.caller)
+    if (own !== undefined) {
+      own.push(waiter)
+      return
+    }
+    const first = new Fifo<T>()
+    first.push(waiter)
+    this.#byCaller.set(waiter.caller, first)
+    this.#ring.push(first)
   }
 
-  #firstOf(queue: Queue<T>): T | undefined {
-    while (queue.head < queue.items.length) {
-      const waiter = queue.items[queue.head] as T
-      if (!waiter.isSettled) return waiter
-      this.#settled -= 1
-      this.#drop(queue)
-    }
-    return undefined
+  peek(): T | undefined {
+    return this.#ring.peek()?.peek()
   }
 
-  #drop(queue: Queue<T>): void {
-    queue.items[queue.head] = undefined as unknown as T
-    queue.head += 1
-    this.#kept -= 1
-    if (queue.head > 1_000 && queue.head * 2 > queue.items.length) {
-      queue.items.splice(0, queue.head)
-      queue.head = 0
-    }
+  /** Takes the next one off without his caller's turn being over. */
+  drop(): void {
+    const own = this.#ring.peek()
+    const waiter = own?.shift()
+    if (own === undefined || waiter === undefined || own.size > 0) return
+    this.#ring.shift()
+    this.#byCaller.delete(waiter.caller)
   }
 
-  #compact(): void {
-    for (const callers of this.#callers) {
-      for (const [caller, queue] of callers) {
-        const items = queue.items.slice(queue.head).filter((waiter) => !waiter.isSettled)
-        if (items.length === 0) callers.delete(caller)
-        else callers.set(caller, { items, head: 0 })
-      }
+  shift(): T | undefined {
+    const own = this.#ring.peek()
+    const waiter = own?.shift()
+    if (own === undefined || waiter === undefined) return undefined
+    // Alone in the ring, he stays where he is.
+    if (own.size > 0 && this.#ring.size === 1) return waiter
+    this.#ring.shift()
+    if (own.size > 0) this.#ring.push(own)
+    else this.#byCaller.delete(waiter.caller)
+    return waiter
+  }
+
+  all(): T[] {
+    return this.#ring.all().flatMap((own) => own.all())
+  }
+}
+
+/** An array that is read from its front, and moved up now and then. */
+class Fifo<T> {
+  #items: T[] = []
+  #head = 0
+
+  get size(): number {
+    return this.#items.length - this.#head
+  }
+
+  push(item: T): void {
+    this.#items.push(item)
+  }
+
+  peek(): T | undefined {
+    return this.#items[this.#head]
+  }
+
+  shift(): T | undefined {
+    const item = this.#items[this.#head]
+    if (item === undefined) return undefined
+    this.#items[this.#head] = undefined as T
+    this.#head += 1
+    if (this.#head > 1_000 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head)
+      this.#head = 0
     }
-    this.#kept = this.#callers.reduce(
-      (sum, callers) =>
-        sum + [...callers.values()].reduce((inner, { items }) => inner + items.length, 0),
-      0,
-    )
-    this.#settled = 0
+    return item
+  }
+
+  all(): T[] {
+    return this.#items.slice(this.#head)
   }
 }
