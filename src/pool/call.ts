@@ -10,11 +10,13 @@
  * it keeps its place on the connection until its answer has come, and nobody hears of it.
  */
 import pg from 'pg'
+import { lostError } from './lost-call.ts'
 import type { PgError } from './pg.ts'
 import type { PoolMessage } from './pool-message.ts'
 import type { PooledConnection, Prepared } from './pooled-connection.ts'
 import type { KnownText } from './statement-book.ts'
-import type { Waiter, WaitingLine } from './waiting-line.ts'
+import type { WaitingLine } from './waiting-line.ts'
+import type { PoolWaiter } from './waiting-lines.ts'
 
 export interface CallOwner {
   answered(call: Call): void
@@ -51,7 +53,7 @@ export type Settle = (error: unknown, result?: CallResult) => void
 
 function ignore(): void {}
 
-export class Call implements Waiter {
+export class Call implements PoolWaiter {
   /** Seen by `hasten/observe`, which hears of calls on the pool's own channel. */
   readonly isPoolCall = true
   /** There is one, so that `Client.query` adds none. */
@@ -62,7 +64,7 @@ export class Call implements Waiter {
   readonly rowMode: unknown
   readonly types: unknown
   binary: unknown
-  settle: Settle
+  readonly #settle: Settle
   priority = 1
   caller = 0
   order = 0
@@ -82,7 +84,7 @@ export class Call implements Waiter {
   /** Went with others on a connection that is shared. */
   isExpress = false
   /** The line in which it waits or last waited. */
-  line: WaitingLine<Call> | undefined = undefined
+  line: WaitingLine<PoolWaiter> | undefined = undefined
   acquireTimer: NodeJS.Timeout | undefined = undefined
   /** Was cancelled because it held others up, and runs again. */
   isPreempted = false
@@ -111,7 +113,29 @@ export class Call implements Waiter {
     this.rowMode = rowMode
     this.types = types
     this.binary = binary
-    this.settle = settle
+    this.#settle = settle
+  }
+
+  /** Told to the caller, once. */
+  settle(error: unknown, result?: CallResult): void {
+    if (this.isSettled) return
+    this.isSettled = true
+    clearTimeout(this.acquireTimer)
+    this.cleanUp?.()
+    this.message?.done(error)
+    this.#settle(error, result)
+  }
+
+  /** No connection could be had. One that comes again has not run before. */
+  fail(error: unknown): void {
+    this.settle(this.attempts > 0 ? lostError(true, error) : error)
+  }
+
+  /** To be sent again. */
+  reset(): void {
+    this.connection = undefined
+    this.prepared = undefined
+    this.result = undefined
   }
 
   /** Called by the client when it is the call's turn. */

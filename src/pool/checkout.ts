@@ -1,8 +1,9 @@
 import type { PooledConnection } from './pooled-connection.ts'
-import type { Waiter } from './waiting-line.ts'
+import type { WaitingLine } from './waiting-line.ts'
+import type { PoolWaiter } from './waiting-lines.ts'
 
 /** Somebody who wants a connection for himself: `pool.connect()`, or a statement that cannot share. */
-export class Checkout implements Waiter {
+export class Checkout implements PoolWaiter {
   readonly priority: number
   readonly askedMs: number
   /** Given where it must wait. */
@@ -13,6 +14,7 @@ export class Checkout implements Waiter {
   readonly #start: (connection: PooledConnection) => void
   readonly #fail: (error: unknown) => void
   isSettled = false
+  line: WaitingLine<PoolWaiter> | undefined = undefined
   acquireTimer: NodeJS.Timeout | undefined = undefined
   cleanUp: (() => void) | undefined = undefined
 

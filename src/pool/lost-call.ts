@@ -9,8 +9,9 @@
  *     that statement itself, and 57P01                did not run: it was rolled back [1]
  *   anything else                                     may have run
  *
- * What did not run, and what only reads (a function that is no built-in may write), may be run again: nothing of it was delivered, and alone in
- * its transaction it leaves nothing behind. It goes to the end of the line on another connection.
+ * What did not run, and what only reads (a function that is no built-in may write), may be run again:
+ * nothing of it was delivered, and alone in its transaction it leaves nothing behind. It goes to the
+ * end of the line on another connection.
  *
  * [1] Measured: 34 of 34 times neither the statement under way nor any behind it was written. Where its
  *     CommandComplete had come, it was committing, and may have run.
@@ -19,6 +20,16 @@ import { HastenError } from '../core/errors.ts'
 import type { Call } from './call.ts'
 import type { PgError } from './pg.ts'
 import type { PooledConnection } from './pooled-connection.ts'
+
+/** By it the server, or a pooler, ends the connection. */
+export function isFatal(error: PgError | undefined): boolean {
+  return error?.severity === 'FATAL' || error?.severity === 'PANIC'
+}
+
+/** The client refused to take the statement: nothing went out. */
+export function isRefusal(error: PgError | undefined): boolean {
+  return error?.message?.endsWith('not queryable') === true
+}
 
 /** PgBouncer's words to a client that waits for a server, each with 08P01. */
 const ofNoServer =

@@ -146,9 +146,11 @@ export class Pool extends pg.Pool {
     this.#dispatcher = new Dispatcher(
       this.#settings,
       this.#set,
+      {
+        describe: () => this.#leases.describe(this.#set, this.#dispatcher.waitingByLane, max),
+        state: () => this.#leases.state(this.#set, this.#dispatcher.waitingByLane, max),
+      },
       now,
-      () => this.#leases.describe(this.#set, this.#dispatcher.waitingByLane, max),
-      () => this.#leases.state(this.#set, this.#dispatcher.waitingByLane, max),
     )
     this.#keeper = new SessionKeeper(this.#settings, this.#set, {
       lentPipeline: (options as { pipeline?: boolean } | undefined)?.pipeline === true,

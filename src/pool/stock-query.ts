@@ -8,17 +8,15 @@
 import { AsyncResource } from 'node:async_hooks'
 import { statementOf } from '../core/statement.ts'
 import { cancelRequest } from './cancel-request.ts'
+import { CANCEL_LIMIT_MS } from './cancellation.ts'
 import type { Checkout } from './checkout.ts'
 import type { ConnectionSet } from './connection-set.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import { lostError } from './lost-call.ts'
+import { isFatal, isRefusal, lostError } from './lost-call.ts'
 import type { PgClient, PgError } from './pg.ts'
 import type { PoolMessage } from './pool-message.ts'
 import type { PooledConnection } from './pooled-connection.ts'
 import type { SessionKeeper } from './session-keeper.ts'
-
-/** After a cancel request the statement must end within this. */
-const CANCEL_LIMIT_MS = 2_000
 
 export interface StockQuery {
   readonly message: PoolMessage | undefined
@@ -135,10 +133,9 @@ class Running {
     dispatcher.endedAlone()
     released(error, connection.client)
     const fault = error as PgError | undefined
-    const isFatal = fault?.severity === 'FATAL' || fault?.severity === 'PANIC'
-    if (isFatal) set.lost(connection, error)
+    if (isFatal(fault)) set.lost(connection, error)
     const isGone = connection.isLost || connection.client._queryable === false
-    this.#settle(isGone && error ? lostError(isRefused(fault), error) : error, result)
+    this.#settle(isGone && error ? lostError(isRefusal(fault), error) : error, result)
     if (connection.isLost) return
     // After COPY by the extended protocol the server waits for more, for ever.
     if (isGone || (error && isCopy(config))) {
@@ -146,10 +143,6 @@ class Running {
     } else keeper.takeBack(connection)
     dispatcher.pump()
   }
-}
-
-function isRefused(error: PgError | undefined): boolean {
-  return error?.message.endsWith('not queryable') === true
 }
 
 function isCopy(config: unknown): boolean {
