@@ -303,7 +303,8 @@ test('of sixty writes under a session that the server ends, what is told is what
   skip,
 }, async (t) => {
   const pool = open(t, { max: 2 })
-  const other = open(t)
+  // With one connection, which is left out below: it must not end a session of its own.
+  const other = open(t, { max: 1 })
   pool.on('error', () => {})
   await fresh(other, 'written', 'n int')
   const text = 'INSERT INTO written VALUES ($1)'
