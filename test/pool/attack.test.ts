@@ -6,6 +6,7 @@ import { test, type TestContext } from 'node:test'
 import { Pool, type PoolOptions } from 'hasten/pool'
 import { FaultProxy } from '#services/fault-proxy.js'
 import { testPostgres } from '../service.ts'
+import { until } from './until.ts'
 
 const { skip, url } = await testPostgres()
 const real = { skip, timeout: 30_000 }
@@ -65,7 +66,9 @@ test('a shared connection under steady load does not outlive its lifetime', real
   t.after(load.stop)
   const first = pool.stats().connections[0]?.number
 
-  await until(() => pool.stats().connections.some(({ number }) => number !== first))
+  await soon('another connection', () =>
+    pool.stats().connections.some(({ number }) => number !== first),
+  )
 })
 
 test('a shared connection under steady load is replaced after maxUses', real, async (t) => {
@@ -73,7 +76,7 @@ test('a shared connection under steady load is replaced after maxUses', real, as
   const load = await steady(pool, 128)
   t.after(load.stop)
 
-  await until(() => load.answers() > 20_000)
+  await soon('20,000 answers', () => load.answers() > 20_000)
 
   for (const { uses } of pool.stats().connections) assert.ok(uses < 1_100, `${uses} uses`)
 })
@@ -106,7 +109,7 @@ test('a callback of connect that throws spoils nobody else’s answer', real, as
     results.map(({ rows }) => rows[0].n),
     [1, 2, 3],
   )
-  await until(() => caught.length === 1)
+  await soon('one error that nobody caught', () => caught.length === 1)
   assert.match(String(caught[0]), /thrown by a caller/)
 })
 
@@ -126,7 +129,7 @@ test('listeners that throw leave the pool whole', real, async (t) => {
   await pool.end()
 
   assert.equal(rows[0].n, 2)
-  await until(() => caught.length >= 5)
+  await soon('five errors that nobody caught', () => caught.length >= 5)
 })
 
 test('`verify` that throws fails its caller', real, async (t) => {
@@ -237,7 +240,7 @@ test('a statement whose last bytes went out by themselves is not run twice', rea
 
   const lost = pool.query(text, [value])
   lost.catch(() => {})
-  await until(async () => {
+  await soon('it is under way', async () => {
     const { rows } = await direct.query(
       "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'INSERT INTO once%' AND state = 'active'",
     )
@@ -247,7 +250,7 @@ test('a statement whose last bytes went out by themselves is not run twice', rea
   await proxy.heal()
 
   await assert.rejects(lost, { code: 'STATEMENT_UNCERTAIN' })
-  await until(async () => {
+  await soon('it is over', async () => {
     const { rows } = await direct.query(
       "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'INSERT INTO once%' AND state = 'active'",
     )
@@ -303,12 +306,12 @@ test(
 
     const lost = pool.query('SELECT book($1)', [1])
     lost.catch(() => {})
-    await until(isUnderWay)
+    await soon('it is under way', isUnderWay)
     proxy.reset()
     await proxy.heal()
 
     await assert.rejects(lost, { code: 'STATEMENT_UNCERTAIN' })
-    await until(async () => !(await isUnderWay()))
+    await soon('it is over', async () => !(await isUnderWay()))
     const { rows } = await direct.query('SELECT count(*)::int AS n FROM called')
     assert.ok(rows[0].n <= 1, `${rows[0].n} times`)
   },
@@ -396,7 +399,7 @@ async function steady(
   }
   const all = Promise.all(Array.from({ length: callers }, caller))
   all.catch(() => {})
-  await until(() => answers > callers)
+  await soon('each caller is answered', () => answers > callers)
   return {
     async stop() {
       isOver = true
@@ -419,10 +422,6 @@ function uncaught(t: TestContext): unknown[] {
   return caught
 }
 
-async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const startMs = performance.now()
-  while (!(await isSo())) {
-    if (performance.now() - startMs > 15_000) throw new Error('it did not come to pass')
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
+function soon(what: string, isFact: () => boolean | Promise<boolean>): Promise<void> {
+  return until(what, isFact, { withinMs: 15_000 })
 }

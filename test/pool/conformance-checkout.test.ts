@@ -4,7 +4,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { test } from 'node:test'
 import pg from 'pg'
 import { testPostgres } from '../service.ts'
-import { called, eachPool, emitted, isSame, until } from './pool-kinds.ts'
+import { called, eachPool, emitted, isSame } from './pool-kinds.ts'
+import { until } from './until.ts'
 
 const postgres = await testPostgres()
 type Lent = [Error | undefined, pg.PoolClient, (error?: unknown) => void]

@@ -4,7 +4,8 @@ import { EventEmitter } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import type pg from 'pg'
 import { testPostgres } from '../service.ts'
-import { eachPool, emitted, isSame, type PoolKind, until } from './pool-kinds.ts'
+import { eachPool, emitted, isSame, type PoolKind } from './pool-kinds.ts'
+import { until } from './until.ts'
 
 const postgres = await testPostgres()
 
@@ -63,7 +64,7 @@ eachPool(postgres, (kind) => {
     await until(
       'two releases',
       () => count(events, 'release null') + count(events, 'release undefined') === 2,
-      () => events,
+      { seen: () => events },
     )
 
     assert.equal(count(events, 'acquire'), 2)

@@ -6,7 +6,8 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type pg from 'pg'
 import { testPostgres } from '../service.ts'
-import { called, eachPool, emitted, isSame, until } from './pool-kinds.ts'
+import { called, eachPool, emitted, isSame } from './pool-kinds.ts'
+import { until } from './until.ts'
 
 const postgres = await testPostgres()
 // Compiled tests lie in build/test/pool; fixtures run where they were written.

@@ -5,7 +5,8 @@ import pg from 'pg'
 import Cursor from 'pg-cursor'
 import QueryStream from 'pg-query-stream'
 import { testPostgres } from '../service.ts'
-import { called, eachPool, emitted, until } from './pool-kinds.ts'
+import { called, eachPool, emitted } from './pool-kinds.ts'
+import { until } from './until.ts'
 
 const postgres = await testPostgres()
 const hundred = 'SELECT generate_series(1, 100) AS n'

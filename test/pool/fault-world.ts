@@ -12,6 +12,7 @@ import type { TestContext } from 'node:test'
 import pg from 'pg'
 import type { Postgres } from '#services/postgres.js'
 import { Pool, type PoolOptions } from 'hasten/pool'
+import { until } from './until.ts'
 
 export interface FaultWorldOptions {
   /** Through which the pool goes; another than the server's own for a proxy. */
@@ -152,6 +153,13 @@ export class FaultWorld {
     return served
   }
 
+  /** It serves again, goes on serving, and `settle` finds nothing wrong. */
+  async survive(t: TestContext): Promise<void> {
+    await this.recover(t)
+    await this.flows()
+    await this.settle(t)
+  }
+
   /** No caller hangs, the books agree with the table, and the connections with the server's. */
   async settle(t: TestContext): Promise<void> {
     this.#isOver = true
@@ -241,14 +249,15 @@ export class FaultWorld {
   }
 
   async until(isSo: () => boolean, what: string): Promise<void> {
-    const deadline = performance.now() + PATIENCE_MS
-    while (!isSo()) {
-      assert.ok(
-        performance.now() < deadline,
-        `never ${what}: ${JSON.stringify(this.pool.stats().waiting)}, ${this.pool.totalCount} connections, ${JSON.stringify([...this.errors])}`,
-      )
-      await new Promise((resolve) => setTimeout(resolve, 2))
-    }
+    await until(what, isSo, {
+      seen: () => ({
+        waiting: this.pool.stats().waiting,
+        connections: this.pool.totalCount,
+        errors: [...this.errors],
+      }),
+      withinMs: PATIENCE_MS,
+      pauseMs: 2,
+    })
   }
 
   async within<T>(promise: Promise<T>, what: string): Promise<T> {

@@ -3,21 +3,19 @@
  * doubled, nothing is rejected unheard, `min` connections come back, and the time that takes is printed.
  */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import pg from 'pg'
 import { FaultProxy } from '#services/fault-proxy.js'
 import { startPostgres } from '#services/postgres.js'
 import { service } from '../service.ts'
-import { FaultWorld } from './fault-world.ts'
+import { FaultWorld, type FaultWorldOptions } from './fault-world.ts'
 
 const server = await service(() => startPostgres({ settings: { max_connections: '40' } }))
 const { skip } = server
 
 for (const mode of ['fast', 'immediate'] as const) {
   test(`PostgreSQL is restarted, ${mode}`, { skip }, async (t) => {
-    const world = await FaultWorld.start(t, server.it)
-    world.load()
-    await world.flows()
+    const world = await served(t)
 
     for (let i = 0; i < 3; i++) {
       await server.it.restart(mode)
@@ -40,10 +38,8 @@ test('backends are terminated in mid-statement', { skip }, async (t) => {
       `SELECT ${pids.map((pid) => `pg_terminate_backend(${pid})`).join(', ') || '1'}`,
     )
   }
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('a statement that is being run when its backend goes is not run twice', {
@@ -84,10 +80,7 @@ test('a statement that is being run when its backend goes is not run twice', {
 })
 
 test('packets are late', { skip }, async (t) => {
-  await using proxy = await FaultProxy.start(server.it)
-  const world = await FaultWorld.start(t, server.it, { url: proxy.url(server.it.url()) })
-  world.load()
-  await world.flows()
+  const { proxy, world } = await servedThroughProxy(t)
 
   proxy.delay(40)
   await world.flows(100)
@@ -100,31 +93,22 @@ test('packets are late', { skip }, async (t) => {
 })
 
 test('packets are lost for a while: nothing fails, it is late', { skip }, async (t) => {
-  await using proxy = await FaultProxy.start(server.it)
-  const world = await FaultWorld.start(t, server.it, { url: proxy.url(server.it.url()) })
-  world.load()
-  await world.flows()
+  const { proxy, world } = await servedThroughProxy(t)
 
   proxy.stall()
   await new Promise((resolve) => setTimeout(resolve, 1_000))
   proxy.resume()
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('packets are lost for good: deadlines are kept, and the connections are replaced', {
   skip,
 }, async (t) => {
-  await using proxy = await FaultProxy.start(server.it)
-  const world = await FaultWorld.start(t, server.it, {
-    url: proxy.url(server.it.url()),
+  const { proxy, world } = await servedThroughProxy(t, {
     timeoutMs: 400,
     pool: { acquireTimeoutMs: 400 },
   })
-  world.load()
-  await world.flows()
 
   proxy.stall()
   const before = world.served
@@ -134,27 +118,19 @@ test('packets are lost for good: deadlines are kept, and the connections are rep
   assert.ok(world.served - before < 50)
   proxy.reset()
   await proxy.heal()
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('connections are half open: the server is gone and nobody said so', { skip }, async (t) => {
-  await using proxy = await FaultProxy.start(server.it)
-  const world = await FaultWorld.start(t, server.it, {
-    url: proxy.url(server.it.url()),
+  const { proxy, world } = await servedThroughProxy(t, {
     timeoutMs: 500,
     pool: { acquireTimeoutMs: 2_000 },
   })
-  world.load()
-  await world.flows()
 
   proxy.halfOpen()
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('connections are half open and callers have no deadline', { skip }, async (t) => {
@@ -168,10 +144,8 @@ test('connections are half open and callers have no deadline', { skip }, async (
   await world.flows()
 
   proxy.halfOpen()
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('a statement that is slow is not taken for one that is lost', { skip }, async (t) => {
@@ -202,49 +176,35 @@ test('every connection is reset again and again', { skip }, async (t) => {
     await world.flows(50)
     proxy.reset()
   }
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('answers are cut off in mid-message', { skip }, async (t) => {
-  await using proxy = await FaultProxy.start(server.it)
-  const world = await FaultWorld.start(t, server.it, { url: proxy.url(server.it.url()) })
-  world.load()
-  await world.flows()
+  const { proxy, world } = await servedThroughProxy(t)
 
   proxy.cutAfter(3_001)
   await world.until(() => proxy.accepted > 30, '30 connections cut off')
   await proxy.heal()
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('the server refuses for a while', { skip }, async (t) => {
-  await using proxy = await FaultProxy.start(server.it)
-  const world = await FaultWorld.start(t, server.it, { url: proxy.url(server.it.url()) })
-  world.load()
-  await world.flows()
+  const { proxy, world } = await servedThroughProxy(t)
 
   proxy.refuse()
   proxy.reset()
   await new Promise((resolve) => setTimeout(resolve, 500))
   await proxy.accept()
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('the server is slow to accept', { skip }, async (t) => {
   await using proxy = await FaultProxy.start(server.it)
   proxy.slowAccept(300)
-  const world = await FaultWorld.start(t, server.it, { url: proxy.url(server.it.url()) })
-  world.load()
-  await world.flows()
+  const world = await served(t, { url: proxy.url(server.it.url()) })
 
   proxy.reset()
   await world.recover(t)
@@ -275,16 +235,12 @@ test('max_connections is reached: callers wait for the connections that there ar
   await world.flows(500)
   assert.deepEqual([...world.errors], [])
   await Promise.all(others.map((other) => other.end()))
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('max_connections is reached and all of the pool go', { skip }, async (t) => {
-  const world = await FaultWorld.start(t, server.it, { pool: { acquireTimeoutMs: 300 } })
-  world.load()
-  await world.flows()
+  const world = await served(t, { pool: { acquireTimeoutMs: 300 } })
   const others: pg.Client[] = []
   // Each place that the pool loses is taken by somebody else.
   const pids = await world.pids()
@@ -305,29 +261,23 @@ test('max_connections is reached and all of the pool go', { skip }, async (t) =>
   await new Promise((resolve) => setTimeout(resolve, 400))
   await killer.end()
   await Promise.all(others.map((other) => other.end()))
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('authentication fails: callers are told, and served again when it works', {
   skip,
 }, async (t) => {
   await using world2 = await role(server.it.url())
-  const world = await FaultWorld.start(t, server.it, { url: world2.url, pool: { min: 2, max: 4 } })
-  world.load()
-  await world.flows()
+  const world = await served(t, { url: world2.url, pool: { min: 2, max: 4 } })
 
   await world2.password('another')
   const pids = await world.pids()
   await world.aside(`SELECT ${pids.map((pid) => `pg_terminate_backend(${pid})`).join(', ')}`)
   await world.until(() => (world.errors.get('28P01') ?? 0) >= 20, 'callers told')
   await world2.password('right')
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('a caller never releases: the others go on, and are told who it is', { skip }, async (t) => {
@@ -349,10 +299,8 @@ test('a caller never releases: the others go on, and are told who it is', { skip
   assert.match(JSON.stringify(error.pool) + error.message, /faults\.test/)
   kept.release()
   keptToo.release()
-  await world.recover(t)
-  await world.flows()
 
-  await world.settle(t)
+  await world.survive(t)
 })
 
 test('a caller releases twice: nobody else loses a connection to it', { skip }, async (t) => {
@@ -413,6 +361,22 @@ test('the clock jumps', { skip }, async (t) => {
   await world.recover(t)
   await world.settle(t)
 })
+
+/** A world whose callers are served. */
+async function served(t: TestContext, options: FaultWorldOptions = {}): Promise<FaultWorld> {
+  const world = await FaultWorld.start(t, server.it, options)
+  world.load()
+  await world.flows()
+  return world
+}
+
+/** The same through a proxy, which is stopped before the pool is. */
+async function servedThroughProxy(t: TestContext, options: FaultWorldOptions = {}) {
+  const proxy = await FaultProxy.start(server.it)
+  t.after(() => proxy.stop())
+  const world = await served(t, { ...options, url: proxy.url(server.it.url()) })
+  return { proxy, world }
+}
 
 /** A role of its own, so that no other test loses its password. */
 async function role(adminUrl: string) {

@@ -11,7 +11,8 @@ import { Pool } from 'hasten/pool'
 import pg from 'pg'
 import { startPostgres } from '#services/postgres.js'
 import { service, testPostgres } from '../service.ts'
-import { endAfter, until } from './pool-kinds.ts'
+import { endAfter } from './pool-kinds.ts'
+import { until } from './until.ts'
 
 const postgres = await testPostgres()
 const { skip } = postgres

@@ -13,7 +13,8 @@ import { promisify } from 'node:util'
 import { Pool, type PoolOptions } from 'hasten/pool'
 import type pg from 'pg'
 import { testPostgres } from '../service.ts'
-import { endAfter, until } from './pool-kinds.ts'
+import { endAfter } from './pool-kinds.ts'
+import { until } from './until.ts'
 
 const postgres = await testPostgres()
 const { skip } = postgres

@@ -10,6 +10,7 @@ import { request as undiciRequest } from 'undici'
 import { freePort } from '#services/free-port.js'
 import type { HttpPoolOptions } from '#src/pool/http-options.js'
 import { type HttpPool, httpPool } from '#src/pool/http-pool.js'
+import { until } from './until.ts'
 
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (error) => unhandled.push(error))
@@ -37,7 +38,7 @@ test('connections are kept between requests', async (t) => {
   const http = poolOf(t)
 
   for (let i = 0; i < 20; i++) await (await http.fetch(server.url)).text()
-  await until(() => originOf(http, server.url).free === 1, 'free connection')
+  await soon('a free connection', () => originOf(http, server.url).free === 1)
 
   assert.equal(server.connections(), 1)
   assert.deepEqual([originOf(http, server.url).connected, originOf(http, server.url).free], [1, 1])
@@ -454,20 +455,16 @@ async function serverOf(
     connections: () => connections,
     requests: () => requests,
     async requestsAre(expected: number) {
-      await until(() => requests >= expected, `${expected} requests`)
+      await soon(`${expected} requests`, () => requests >= expected)
     },
     async connectionsAre(expected: number) {
-      await until(() => sockets.size === expected, `${expected} connections`)
+      await soon(`${expected} connections`, () => sockets.size === expected)
     },
   }
 }
 
-async function until(isSo: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 10_000
-  while (!isSo()) {
-    assert.ok(performance.now() < deadline, `there were never ${what}`)
-    await turn()
-  }
+function soon(what: string, isFact: () => boolean): Promise<void> {
+  return until(what, isFact, { withinMs: 10_000, pauseMs: 0 })
 }
 
 function turn(): Promise<void> {

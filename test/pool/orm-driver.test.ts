@@ -13,7 +13,8 @@ import pg from 'pg'
 import Cursor from 'pg-cursor'
 import QueryStream from 'pg-query-stream'
 import { testPostgres } from '../service.ts'
-import { called, endAfter, until } from './pool-kinds.ts'
+import { called, endAfter } from './pool-kinds.ts'
+import { until } from './until.ts'
 
 const postgres = await testPostgres()
 const { skip } = postgres

@@ -11,7 +11,8 @@ import type { Bank, Orm } from './orm/orm.ts'
 import { prismaOrm } from './orm/prisma.ts'
 import { sequelizeOrm, sequelizeSharing } from './orm/sequelize.ts'
 import { typeOrm, typeOrmSharing } from './orm/typeorm.ts'
-import { endAfter, until } from './pool-kinds.ts'
+import { endAfter } from './pool-kinds.ts'
+import { until } from './until.ts'
 
 const postgres = await testPostgres()
 const orms: readonly Orm[] = [

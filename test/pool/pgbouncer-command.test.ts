@@ -6,7 +6,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'hasten/pool'
 import pg from 'pg'
 import { freePort } from '#services/free-port.js'
@@ -14,6 +13,7 @@ import { pgBouncerProgram, startPgBouncer } from '#services/pgbouncer.js'
 import { startPostgres } from '#services/postgres.js'
 import { service } from '../service.ts'
 import { root } from '../structure/sources.ts'
+import { until } from './until.ts'
 
 const postgres = await service(() => startPostgres({ settings: { max_connections: '150' } }))
 const { skip } = postgres
@@ -88,7 +88,10 @@ test('the server connections are opened before anybody needs them', { skip }, as
   await client.connect()
 
   // One by one, three a second.
-  await until(async () => (await servers(bouncer.adminUrl)) >= 9, '9 server connections')
+  await until('9 server connections', async () => (await servers(bouncer.adminUrl)) >= 9, {
+    withinMs: 60_000,
+    pauseMs: 50,
+  })
   await client.end()
 
   assert.equal((JSON.parse(stdout) as Document).plan.servers, 9)
@@ -160,7 +163,10 @@ test('--start serves until it is told to end, and leaves nothing', { skip }, asy
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (said += text))
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (said += text))
-  await until(async () => /Ctrl-C ends it/.test(said), 'PgBouncer to serve')
+  await until('PgBouncer serves', () => /Ctrl-C ends it/.test(said), {
+    seen: () => said,
+    withinMs: 60_000,
+  })
 
   const url = new URL(postgres.it.url())
   url.port = String(port)
@@ -310,13 +316,5 @@ async function servers(adminUrl: string): Promise<number> {
     return rows.filter(({ database }) => database !== 'pgbouncer').length
   } finally {
     await client.end()
-  }
-}
-
-async function until(isTrue: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + 60_000
-  while (!(await isTrue())) {
-    assert.ok(performance.now() < deadline, `waited a minute for ${what}`)
-    await sleep(50)
   }
 }

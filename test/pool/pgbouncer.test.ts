@@ -11,6 +11,7 @@ import { FaultProxy } from '#services/fault-proxy.js'
 import { type PgBouncer, type PgBouncerVersion, startPgBouncer } from '#services/pgbouncer.js'
 import { startPostgres } from '#services/postgres.js'
 import { service } from '../service.ts'
+import { until } from './until.ts'
 
 const postgres = await service(() => startPostgres({ settings: { max_connections: '100' } }))
 const { skip } = postgres
@@ -181,10 +182,7 @@ for (const { version, mode, told, isPlain = false } of settings) {
         answers.map(({ rows: [row] }) => row.n),
         Array.from({ length: 50 }, (_, n) => n),
       )
-      await until(
-        async () => (await sleeping()) === 0,
-        'the statement to be cancelled on the server',
-      )
+      await until('the statement is cancelled on the server', async () => (await sleeping()) === 0)
       const after = await Promise.all(
         Array.from({ length: 20 }, (_, n) => pool.query('SELECT $1::int AS n', [n])),
       )
@@ -362,7 +360,7 @@ test('a write for which PgBouncer had no server in time is run once it has one',
     await holder.connect()
     await holder.query('BEGIN')
     const write = pool.query('INSERT INTO waited VALUES (1)')
-    await until(async () => pool.stats().counts.repeated > 0, 'the write to be asked again')
+    await until('the write is asked again', () => pool.stats().counts.repeated > 0)
 
     await holder.query('COMMIT')
     await holder.end()
@@ -478,12 +476,4 @@ function codeOf(result: PromiseSettledResult<unknown>): unknown {
 
 function reasonOf(result: PromiseSettledResult<unknown>): unknown {
   return result.status === 'rejected' ? result.reason : undefined
-}
-
-async function until(isTrue: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + 30_000
-  while (!(await isTrue())) {
-    assert.ok(performance.now() < deadline, `waited 30 s for ${what}`)
-    await sleep(20)
-  }
 }

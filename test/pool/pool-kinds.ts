@@ -15,7 +15,6 @@
  *   7  a server that refuses for a moment fails callers who could wait
  *   8  the place of a bad client stays empty until its socket is closed
  */
-import assert from 'node:assert/strict'
 import { describe, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { Pool, type PoolOptions } from 'hasten/pool'
@@ -121,19 +120,6 @@ export function endAfter(t: TestContext, pool: pg.Pool): void {
 export function isSame(one: unknown, other: unknown): boolean {
   const [first, second] = [one, other] as pg.PoolClient[]
   return first?.connection !== undefined && first.connection === second?.connection
-}
-
-/** Waits for a fact, and fails with what it saw instead. */
-export async function until(
-  what: string,
-  isFact: () => boolean | Promise<boolean>,
-  seen?: () => unknown,
-): Promise<void> {
-  const limit = Date.now() + WAIT_MS
-  while (!(await isFact())) {
-    if (Date.now() > limit) assert.fail(`${what}: not so, but ${JSON.stringify(seen?.())}`)
-    await setTimeout(5)
-  }
 }
 
 /** The first emission's arguments, or a failure that names the event. */
