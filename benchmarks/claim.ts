@@ -1,5 +1,5 @@
 /**
- * Claims of the pool's benchmark and the tables that stand behind them.
+ * Claims of a benchmark, in the form of its results file, and the tables that stand behind them.
  */
 export interface Claim {
   readonly id: string

@@ -27,23 +27,12 @@ import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { type Postgres, startPostgres } from '#services/postgres.js'
+import type { Claim } from './claim.ts'
 import { doctorClaims } from './doctor-claims.ts'
 import { nodeBinary } from './node-binary.ts'
 import { type Measured, measure, type Variant } from './observe-rounds.ts'
 import { accounting, attribution } from '../test/observe/pg-exactness.ts'
 import { memoryClaim, sizeClaim } from './timing-memory.bench.ts'
-
-interface Claim {
-  readonly id: string
-  readonly what: string
-  readonly measured: number | null
-  readonly unit: string
-  readonly peer: string | null
-  readonly peerMeasured: number | null
-  readonly ratio: number | null
-  readonly goal: string
-  readonly met: boolean
-}
 
 const isQuick = process.argv.includes('--quick')
 const hooks = ['--import', import.meta.resolve('hasten/observe')]

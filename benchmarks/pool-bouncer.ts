@@ -2,14 +2,14 @@
  * Behind PgBouncer, in session and in transaction mode, both of the versions that differ in what a
  * client may send: 1.18 keeps no prepared statements in transaction mode, 1.24 does.
  *
- * One row by key, 64 callers; our pool finds out by itself what is between. PgBouncer has as many
- * server connections as the pools have. `pg-named` fails behind 1.18 in transaction mode by design.
+ * One row by key, 64 callers; our pool finds out by itself what is between. PgBouncer may
+ * open a server connection for each of the pools' connections.
  */
 import { type Postgres, startPostgres } from '#services/postgres.js'
 import { type PgBouncerVersion, startPgBouncer } from '#services/pgbouncer.js'
-import { type Claim, type Finding, rounded, type Scope, type Table } from './pool-claim.ts'
+import { type Claim, type Finding, type Scope, type Table } from './claim.ts'
 import { CONNECTIONS, fill } from './pool-clients.ts'
-import { contest, middle, ratio } from './pool-rounds.ts'
+import { contest, rates, ratio } from './pool-rounds.ts'
 import { table, worker } from './pool-speed.ts'
 import type { Sample } from './pool-worker.ts'
 
@@ -63,11 +63,7 @@ async function compared(
   const claim: Claim = {
     id: version === '1.18' ? `pgbouncer-${mode}` : `pgbouncer-${mode}-${version}`,
     what: `statements per second: ${what}; ${wrong} wrong rows`,
-    measured: Math.round(middle(result, 'hasten', perSecond)),
-    unit: '/s',
-    peer: 'pg.Pool, max 10, through the same PgBouncer',
-    peerMeasured: Math.round(middle(result, 'pg', perSecond)),
-    ratio: rounded(times),
+    ...rates(result, 'pg', 'pg.Pool, max 10, through the same PgBouncer'),
     goal: '>= 1 ×',
     met: times >= 1 && wrong === 0,
   }

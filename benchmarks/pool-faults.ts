@@ -4,7 +4,7 @@
  */
 import { run } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Claim, type Finding, type Scope, unmeasured } from './pool-claim.ts'
+import { type Claim, type Finding, type Scope, unmeasured } from './claim.ts'
 
 const QUICK = /in mid-statement|releases twice|max_connections is reached: /
 const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) /

@@ -4,9 +4,9 @@
  *   http-row     our pool against `pg.Pool` as commonly written; `none` is HTTP without a database
  *   story-pool   a connection for each request against our pool, as the story tells it
  */
-import { type Claim, type Finding, rounded, type Scope } from './pool-claim.ts'
+import { type Claim, type Finding, rounded, type Scope } from './claim.ts'
 import type { HttpSample } from './pool-http-load.ts'
-import { type Competitor, contest, middle, ratio, Worker } from './pool-rounds.ts'
+import { type Competitor, contest, middle, rates, ratio, Worker } from './pool-rounds.ts'
 
 const CONNECTIONS = 64
 
@@ -40,22 +40,14 @@ export async function overHttp({ isQuick, url }: Scope): Promise<Finding> {
       {
         id: 'http-row',
         what: 'requests per second: Fastify, one row by id',
-        measured: Math.round(middle(result, 'hasten', perSecond)),
-        unit: '/s',
-        peer: 'pg.Pool, max 10, as commonly written',
-        peerMeasured: Math.round(middle(result, 'pg', perSecond)),
-        ratio: rounded(times),
+        ...rates(result, 'pg', 'pg.Pool, max 10, as commonly written'),
         goal: '>= 1.8 ×',
         met: times >= 1.8 && isRight,
       },
       {
         id: 'story-pool',
         what: `requests per second: a connection for each request, pooled: ${told}`,
-        measured: Math.round(middle(result, 'hasten', perSecond)),
-        unit: '/s',
-        peer: 'a connection for each request',
-        peerMeasured: Math.round(middle(result, 'connect', perSecond)),
-        ratio: rounded(once),
+        ...rates(result, 'connect', 'a connection for each request'),
         goal: '>= 3 × (the story)',
         met: once >= 3 && isRight,
       },

@@ -11,7 +11,7 @@ import pg from 'pg'
 import { search } from '../test/pool/interleave-search.ts'
 import { isolation } from '../test/pool/isolation-run.ts'
 import { World } from '../test/pool/isolation-world.ts'
-import { type Claim, count, type Finding, type Scope } from './pool-claim.ts'
+import { type Claim, count, type Finding, type Scope } from './claim.ts'
 
 const OPERATIONS = 1_000
 const SEED = 1

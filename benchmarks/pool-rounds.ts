@@ -11,6 +11,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { type Claim, rounded } from './claim.ts'
 
 export interface Competitor<S> {
   run(): Promise<S>
@@ -67,6 +68,22 @@ export function ratio<S>(
 ): number {
   const others = samples[peer] ?? []
   return median((samples[name] ?? []).map((own, round) => of(own) / of(others[round] as S)))
+}
+
+/** What a claim says of our rate beside a peer's. */
+export function rates<S extends { readonly perSecond: number }>(
+  result: Contest<S>,
+  peer: string,
+  title: string,
+): Pick<Claim, 'measured' | 'unit' | 'peer' | 'peerMeasured' | 'ratio'> {
+  const perSecond = (sample: S): number => sample.perSecond
+  return {
+    measured: Math.round(middle(result, 'hasten', perSecond)),
+    unit: '/s',
+    peer: title,
+    peerMeasured: Math.round(middle(result, peer, perSecond)),
+    ratio: rounded(ratio(result, 'hasten', peer, perSecond)),
+  }
 }
 
 export function median(values: readonly number[]): number {

@@ -7,9 +7,17 @@
  * on as many connections as the pools have.
  */
 import { pgbench, pgbenchProgram } from '#services/pgbench.js'
-import { type Claim, type Finding, rounded, type Scope, type Table } from './pool-claim.ts'
+import { type Claim, type Finding, rounded, type Scope, type Table } from './claim.ts'
 import { CONNECTIONS, KEYS } from './pool-clients.ts'
-import { type Competitor, type Contest, contest, middle, ratio, Worker } from './pool-rounds.ts'
+import {
+  type Competitor,
+  type Contest,
+  contest,
+  middle,
+  rates,
+  ratio,
+  Worker,
+} from './pool-rounds.ts'
 import type { Sample, Task } from './pool-worker.ts'
 
 const SCRIPT = `\\set key random(1, ${KEYS})
@@ -186,11 +194,7 @@ function faster(
   return {
     id,
     what: `statements per second: ${what}${note}`,
-    measured: Math.round(middle(result, 'hasten', perSecond)),
-    unit: '/s',
-    peer: titled(peer),
-    peerMeasured: Math.round(middle(result, peer, perSecond)),
-    ratio: rounded(times),
+    ...rates(result, peer, titled(peer)),
     goal: `>= ${goal} ×`,
     met: times >= goal && !isVoid && wrongRows(result, 'hasten', ({ wrong }) => wrong) === 0,
   }

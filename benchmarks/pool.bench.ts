@@ -19,14 +19,7 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { pgbenchProgram } from '#services/pgbench.js'
 import { startPostgres } from '#services/postgres.js'
-import {
-  type Claim,
-  type Finding,
-  printed,
-  type Scope,
-  type Table,
-  unmeasured,
-} from './pool-claim.ts'
+import { type Claim, type Finding, printed, type Scope, type Table, unmeasured } from './claim.ts'
 import { behindPgBouncer } from './pool-bouncer.ts'
 import { fill } from './pool-clients.ts'
 import { faultsClaim } from './pool-faults.ts'

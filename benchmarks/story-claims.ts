@@ -10,7 +10,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { CompareDocument, CompareSide, Metric } from '#src/compare/index.js'
-import { type Claim, type Finding, rounded, type Table } from './pool-claim.ts'
+import { type Claim, type Finding, rounded, type Table } from './claim.ts'
 
 interface Story {
   readonly traffic: string

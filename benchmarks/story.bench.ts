@@ -15,7 +15,7 @@ import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { CompareDocument } from '#src/compare/index.js'
-import { printed } from './pool-claim.ts'
+import { printed } from './claim.ts'
 import { compareStory } from './story-claims.ts'
 
 const isQuick = process.argv.includes('--quick')
