@@ -10,3 +10,17 @@ export async function freePort(): Promise<number> {
   await once(server, 'close')
   return port
 }
+
+const TRIES = 5
+
+/** Between the kernel's choice of a port and its use somebody else may take it: then another is tried. */
+export async function onFreePort(launch: (port: number) => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await launch(await freePort())
+    } catch (error) {
+      const isTaken = /could not bind|in use/i.test((error as Error).message)
+      if (!isTaken || tries === TRIES) throw error
+    }
+  }
+}

@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { codename, debianPackage } from './debian-package.ts'
 import { type ForeignProgram, foreignProgram } from './debian-release.ts'
-import { freePort } from './free-port.ts'
+import { onFreePort } from './free-port.ts'
 import { OwnedFolder } from './owned-folder.ts'
 import { onPath, type Program } from './program.ts'
 import { ServerProcess } from './server-process.ts'
@@ -63,7 +63,6 @@ export interface PgBouncer {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const PORT_TRIES = 5
 const debians = '/usr/sbin/pgbouncer'
 
 const sources: Readonly<Record<PgBouncerVersion, ForeignProgram>> = {
@@ -139,17 +138,15 @@ class PgBouncerServer implements PgBouncer {
     return `postgres://${user}:${password}@${this.host}:${this.port}/${database}`
   }
 
-  /** Between the kernel's choice of a port and our use of it somebody else may take it. */
   async start(): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      this.port = await freePort()
-      try {
-        return await this.#launch()
-      } catch (error) {
-        if (/in use/i.test((error as Error).message) && tries < PORT_TRIES) continue
-        this.#folder.release()
-        throw error
-      }
+    try {
+      await onFreePort((port) => {
+        this.port = port
+        return this.#launch()
+      })
+    } catch (error) {
+      this.#folder.release()
+      throw error
     }
   }
 

@@ -16,7 +16,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { freePort } from './free-port.ts'
+import { onFreePort } from './free-port.ts'
 import { OwnedFolder } from './owned-folder.ts'
 import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.ts'
 import { cannotRun, identity, ServerProcess } from './server-process.ts'
@@ -51,7 +51,6 @@ export interface Postgres {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const PORT_TRIES = 5
 /** Below this, parallel queries run out of the shared memory that a container gives by default. */
 const SMALL_SHM_BYTES = 512 * 2 ** 20
 
@@ -145,17 +144,13 @@ class PostgresServer implements Postgres {
     renameSync(half, this.dataDir)
   }
 
-  /** Between the kernel's choice of a port and our use of it somebody else may take it. */
   async #listen(): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      this.port = this.#options.port ?? (await freePort())
-      try {
-        return await this.#launch()
-      } catch (error) {
-        const isTaken = /could not bind|in use/i.test((error as Error).message)
-        if (this.#options.port !== undefined || !isTaken || tries === PORT_TRIES) throw error
-      }
+    const launch = (port: number): Promise<void> => {
+      this.port = port
+      return this.#launch()
     }
+    const { port } = this.#options
+    await (port === undefined ? onFreePort(launch) : launch(port))
   }
 
   async #launch(): Promise<void> {

@@ -3,7 +3,7 @@
  * that the kernel chose, gone when its starter is.
  */
 import { createConnection } from 'node:net'
-import { freePort } from './free-port.ts'
+import { onFreePort } from './free-port.ts'
 import { OwnedFolder } from './owned-folder.ts'
 import { findProgram, type Program } from './program.ts'
 import { ServerProcess } from './server-process.ts'
@@ -24,8 +24,6 @@ export interface Redis {
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
-
-const PORT_TRIES = 5
 
 export function redisProgram(onProgress?: (what: string) => void): Promise<Program> {
   return findProgram(
@@ -62,17 +60,15 @@ class RedisServer implements Redis {
     return `redis://${this.host}:${this.port}`
   }
 
-  /** Between the kernel's choice of a port and our use of it somebody else may take it. */
   async start(): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      this.port = await freePort()
-      try {
-        return await this.#launch()
-      } catch (error) {
-        if (/in use/i.test((error as Error).message) && tries < PORT_TRIES) continue
-        this.#folder.release()
-        throw error
-      }
+    try {
+      await onFreePort((port) => {
+        this.port = port
+        return this.#launch()
+      })
+    } catch (error) {
+      this.#folder.release()
+      throw error
     }
   }
 
