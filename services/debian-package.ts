@@ -46,8 +46,7 @@ export async function debianPackage(
       try {
         await unpack(names, root, await ownLists(home))
       } catch (error) {
-        const { stderr = '', message } = error as { stderr?: string; message: string }
-        throw missing(name, stderr.trim().split('\n').at(-1) || message)
+        throw missing(name, lastWords(error))
       }
     }
   }
@@ -107,17 +106,23 @@ export async function unpackInto(
 }
 
 async function ownLists(home: string): Promise<string[]> {
-  const [lists, archives] = [join(home, 'lists'), join(home, 'archives')]
-  for (const folder of [lists, archives]) mkdirSync(join(folder, 'partial'), { recursive: true })
-  const options = [
+  const options = listsIn(home)
+  await runApt([...options, 'update'], home)
+  return options
+}
+
+/** apt's options that make it keep its lists and what it fetches in `folder`, and `more` of them. */
+export function listsIn(folder: string, more: readonly string[] = []): string[] {
+  const [lists, archives] = [join(folder, 'lists'), join(folder, 'archives')]
+  for (const each of [lists, archives]) mkdirSync(join(each, 'partial'), { recursive: true })
+  return [
     `Dir::State::lists=${lists}`,
     `Dir::Cache=${archives}`,
     `Dir::Cache::archives=${archives}`,
     // apt reads as `_apt` what only we may read.
     'APT::Sandbox::User=',
+    ...more,
   ].flatMap((option) => ['-o', option])
-  await runApt([...options, 'update'], home)
-  return options
 }
 
 export function runApt(args: readonly string[], cwd: string): Promise<string> {
@@ -158,4 +163,10 @@ export function multiarch(): string {
 
 export function missing(name: string, reason: string): MissingService {
   return new MissingService(name, reason, `Install it, on Debian by: apt-get install ${name}`)
+}
+
+/** What a command that failed said at the end. */
+export function lastWords(error: unknown): string {
+  const { stderr = '', message } = error as { stderr?: string; message: string }
+  return stderr.trim().split('\n').at(-1) || message
 }

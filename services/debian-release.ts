@@ -11,11 +11,19 @@
  * packages are named by the caller, with every library: what a package depends on is more than what
  * its program loads.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { arch } from 'node:os'
 import { join } from 'node:path'
 import { cacheFolder } from './cache-folder.ts'
-import { codename, missing, multiarch, runApt, unpackInto } from './debian-package.ts'
+import {
+  codename,
+  lastWords,
+  listsIn,
+  missing,
+  multiarch,
+  runApt,
+  unpackInto,
+} from './debian-package.ts'
 
 export interface ForeignProgram {
   /** `trixie` */
@@ -59,8 +67,7 @@ exec "$here/${home}/${loader()}" --library-path "${libraries}" "$here/${path}" "
       writeFileSync(join(half, script.slice(root.length)), text, { mode: 0o755 })
     })
   } catch (error) {
-    const { stderr = '', message } = error as { stderr?: string; message: string }
-    throw missing(name, `${release} has it, but ${stderr.trim().split('\n').at(-1) || message}`)
+    throw missing(name, `${release} has it, but ${lastWords(error)}`)
   } finally {
     rmSync(own, { recursive: true, force: true })
   }
@@ -69,21 +76,14 @@ exec "$here/${home}/${loader()}" --library-path "${libraries}" "$here/${path}" "
 
 /** apt's options that make it see this release alone, as on a machine where nothing is installed. */
 async function lists(release: string, folder: string): Promise<string[]> {
-  const [known, archives] = [join(folder, 'lists'), join(folder, 'archives')]
-  for (const folder of [known, archives]) mkdirSync(join(folder, 'partial'), { recursive: true })
   const [sources, status] = [join(folder, 'sources.list'), join(folder, 'status')]
   writeFileSync(sources, `deb ${trust()}${await mirror(folder)} ${release} main\n`)
   writeFileSync(status, '')
-  const options = [
+  const options = listsIn(folder, [
     `Dir::Etc::sourcelist=${sources}`,
     'Dir::Etc::sourceparts=-',
-    `Dir::State::lists=${known}`,
     `Dir::State::status=${status}`,
-    `Dir::Cache=${archives}`,
-    `Dir::Cache::archives=${archives}`,
-    // apt reads as `_apt` what only we may read.
-    'APT::Sandbox::User=',
-  ].flatMap((option) => ['-o', option])
+  ])
   await runApt([...options, 'update', '--error-on=any'], folder)
   return options
 }
