@@ -78,6 +78,7 @@ export class Examination {
   #plans: readonly PlanFacts[] = []
   #planned: Record<string, number> | undefined
   #isRateSearched = false
+  readonly #dependencies = dependenciesOf(process.cwd())
   readonly #target: Target
   readonly #options: ExaminationOptions
 
@@ -99,10 +100,7 @@ export class Examination {
       plans: this.#plans,
       ...(this.#planned === undefined ? {} : { plannedPerSecond: this.#planned }),
       isRateSearched: this.#isRateSearched,
-      packages: [
-        ...this.#target.seen().modules.map(({ name }) => name),
-        ...dependenciesOf(process.cwd()),
-      ],
+      packages: [...this.#target.seen().modules.map(({ name }) => name), ...this.#dependencies],
     }
   }
 
