@@ -6,6 +6,7 @@
  * the application reads) is seen at its first connection.
  */
 import { isLocalDatabase } from '../local-database.ts'
+import { postgresUrl } from '../postgres-url.ts'
 
 const urls = ['DATABASE_URL', 'POSTGRES_URL', 'PG_CONNECTION_STRING', 'DB_CONNECTION_URL']
 const hosts = ['PGHOST', 'POSTGRES_HOST']
@@ -29,9 +30,10 @@ export function remoteDatabaseOf(env: NodeJS.ProcessEnv): ConfiguredDatabase | u
 }
 
 function hostOf(url: string): string | undefined {
-  if (!/^postgres(?:ql)?:\/\//i.test(url)) return undefined
+  const address = postgresUrl(url)
+  if (address === undefined) return undefined
   try {
-    return decodeURIComponent(new URL(url).hostname)
+    return decodeURIComponent(address.hostname)
   } catch {
     return undefined
   }

@@ -3,6 +3,7 @@
  * password.
  */
 import { HastenError } from '../../core/errors.ts'
+import { postgresUrl } from '../postgres-url.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
@@ -75,18 +76,13 @@ export class Connection {
 
 /** `127.0.0.1:6432/pgbouncer` */
 function placeOf(option: string, url: string): string {
+  const address = postgresUrl(url)
+  if (address !== undefined) return `${option} ${address.host}${address.pathname}`
   // What is no address may still hold a password: it is not repeated.
-  const refusal = new HastenError(
+  throw new HastenError(
     'OPTION_INVALID',
     `${option} must be an address such as postgres://user@host:5432/database`,
   )
-  if (!/^postgres(?:ql)?:\/\//i.test(url)) throw refusal
-  try {
-    const { host, pathname } = new URL(url)
-    return `${option} ${host}${pathname}`
-  } catch {
-    throw refusal
-  }
 }
 
 async function clientClass(option: string): Promise<new (config: object) => Client> {

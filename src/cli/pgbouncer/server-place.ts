@@ -5,6 +5,7 @@
  * would need quoting there is refused: it is rarer than a mistake.
  */
 import { HastenError } from '../../core/errors.ts'
+import { postgresUrl } from '../postgres-url.ts'
 
 export interface ServerPlace {
   /** Which named it, for messages. */
@@ -42,11 +43,9 @@ export function serverPlace(option: string, url: string | undefined): ServerPlac
 }
 
 function parse(option: string, url: string): URL {
-  try {
-    if (/^postgres(?:ql)?:\/\//i.test(url)) return new URL(url)
-  } catch {
-    // Refused below: the text may hold a password, and is not repeated.
-  }
+  const parsed = postgresUrl(url)
+  if (parsed !== undefined) return parsed
+  // The text may hold a password, and is not repeated.
   throw new HastenError(
     'OPTION_INVALID',
     `${option} must be one address such as postgres://user@host:5432/database`,
