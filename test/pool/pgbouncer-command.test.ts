@@ -217,6 +217,17 @@ test('no password reaches the file or the terminal', { skip }, async () => {
   assert.match(refused.stderr, /--database 127\.0\.0\.1:\d+\/shop gives no answer/)
 })
 
+// The server waits a minute for the password, and what is connected keeps a process alive.
+test('a password that is missing ends the command at once', { skip, timeout: 40_000 }, async () => {
+  const address = new URL(postgres.it.url())
+  address.password = ''
+
+  const { code, stderr } = await hasten(['--database', address.href, '--out', file()])
+
+  assert.equal(code, 1)
+  assert.match(stderr, /gives no answer: .*password/)
+})
+
 test('a file that is there is not written over but by --force', async () => {
   const out = file()
   writeFileSync(out, 'mine')

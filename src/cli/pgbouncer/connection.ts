@@ -16,6 +16,8 @@ interface Client {
 }
 
 const CONNECT_MS = 5_000
+/** Each answer is there at once, but for one that waits in a pooler: that could be for ever. */
+const ANSWER_MS = 30_000
 
 export class Connection {
   readonly #client: Client
@@ -33,6 +35,7 @@ export class Connection {
     const client = new Client({
       connectionString: url,
       connectionTimeoutMillis: CONNECT_MS,
+      query_timeout: ANSWER_MS,
       application_name: 'hasten pgbouncer',
     })
     client.on('error', () => {})
@@ -40,6 +43,8 @@ export class Connection {
     try {
       await client.connect()
     } catch (error) {
+      // Where a password is missing the socket stays open, and the process with it.
+      void connection.close()
       throw connection.#unreachable(error)
     }
     return connection
