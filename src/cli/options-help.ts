@@ -1,7 +1,6 @@
 /** The text of `--help`: each option with what it does, its unit and its default. */
 import type { CommandDescription, OptionSpec } from './options.ts'
-
-const WIDTH = 96
+import { PROSE_WIDTH, wrapProse } from './prose.ts'
 
 export function helpOf<O extends Readonly<Record<string, OptionSpec>>>(
   description: CommandDescription<O>,
@@ -23,7 +22,7 @@ export function helpOf<O extends Readonly<Record<string, OptionSpec>>>(
     'Options:',
     ...rows.map(
       ({ left, right }) =>
-        `  ${left.padEnd(width)}  ${wrap(right, Math.max(30, WIDTH - indent.length)).join(`\n${indent}`)}`,
+        `  ${left.padEnd(width)}  ${wrapProse(right, Math.max(30, PROSE_WIDTH - indent.length)).join(`\n${indent}`)}`,
     ),
     ...(description.examples === undefined
       ? []
@@ -51,16 +50,4 @@ function aside(spec: OptionSpec): string {
         ? String(spec.default)
         : JSON.stringify(spec.default))
   return ` (${unit}default: ${fallback})`
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = []
-  let line = ''
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line)
-      line = word
-    } else line = line === '' ? word : `${line} ${word}`
-  }
-  return [...lines, line]
 }

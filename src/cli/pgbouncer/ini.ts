@@ -1,4 +1,5 @@
 /** The text of pgbouncer.ini: each setting below its reason, and how to make the user list. No password. */
+import { PROSE_WIDTH, wrapProse } from '../prose.ts'
 import type { Plan, Setting } from './plan.ts'
 
 export interface IniPlace {
@@ -11,8 +12,6 @@ export interface IniPlace {
   readonly source: string
   readonly version: string
 }
-
-const WIDTH = 96
 
 export function iniText(plan: Plan, place: IniPlace): string {
   const { server, listen, user, authFile } = place
@@ -57,14 +56,5 @@ export function iniText(plan: Plan, place: IniPlace): string {
 
 /** `;` begins a comment only at the beginning of a line. */
 function comment(text: string): string[] {
-  const lines: string[] = []
-  let line = ';'
-  for (const word of text.split(/\s+/)) {
-    if (line.length + 1 + word.length > WIDTH) {
-      lines.push(line)
-      line = ';'
-    }
-    line += ` ${word}`
-  }
-  return [...lines, line]
+  return wrapProse(text.replace(/\s+/g, ' '), PROSE_WIDTH - 2).map((line) => `; ${line}`)
 }

@@ -1,4 +1,5 @@
 /** What `hasten pgbouncer` says: every number with its reason, the pool's options, what to look at. */
+import { PROSE_WIDTH, wrapProse } from '../prose.ts'
 import { round } from './demand.ts'
 import type { PoolReading } from './live.ts'
 import type { Plan, Setting } from './plan.ts'
@@ -12,8 +13,6 @@ export interface SizingReport {
   readonly url: string
   readonly file: string
 }
-
-const WIDTH = 96
 
 export function renderSizing({ source, plan, pools, advice, url, file }: SizingReport): string {
   return [
@@ -58,15 +57,8 @@ function list(title: string, sentences: readonly string[]): string[] {
   return ['', title, ...sentences.flatMap((sentence) => wrap(sentence, '    ', '  - '))]
 }
 
+/** `first` is as long as `indent`. */
 function wrap(text: string, indent: string, first = indent): string[] {
-  const lines: string[] = []
-  let line = first.trimEnd()
-  for (const word of text.split(' ')) {
-    const start = lines.length === 0 ? first : indent
-    if (line.trim() !== '' && line.length + 1 + word.length > WIDTH && line !== first.trimEnd()) {
-      lines.push(line)
-      line = indent + word
-    } else line = line === first.trimEnd() && lines.length === 0 ? start + word : `${line} ${word}`
-  }
-  return [...lines, line]
+  const lines = wrapProse(text, PROSE_WIDTH - indent.length)
+  return lines.map((line, i) => (i === 0 ? first : indent) + line)
 }
