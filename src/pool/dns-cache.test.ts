@@ -64,6 +64,18 @@ test('a name server that fails takes nothing away, and an error is not kept', as
   assert.deepEqual(await addresses(cache, 'a'), one)
 })
 
+test('addresses of more than an hour ago are not served, whatever the name server says', async () => {
+  const { cache, answer, advance } = cacheOf()
+  const working = addresses(cache, 'a')
+  answer(null, one)
+  await working
+  advance(3_600_001)
+  const failing = addresses(cache, 'a')
+  answer(Object.assign(new Error('busy'), { code: 'EAI_AGAIN' }), [])
+
+  await assert.rejects(failing, { code: 'EAI_AGAIN' })
+})
+
 test('one family, one address, or all, as Node asks', async () => {
   const { cache, answer } = cacheOf()
   const first = addresses(cache, 'a')

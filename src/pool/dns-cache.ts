@@ -109,7 +109,7 @@ export class DnsCache {
 
   #addresses(name: string, answer: Answer): void {
     const entry = this.#entries.get(name)
-    if (entry === undefined || this.#clock.now() - entry.askedAt > LONGEST_STALE_MS) {
+    if (entry === undefined || !this.#mayServe(entry)) {
       this.#ask(name, answer)
       return
     }
@@ -120,6 +120,10 @@ export class DnsCache {
     if (!this.#isFresh(entry)) this.#ask(name)
     // A connection attempt listens for errors only once `net.connect` has returned.
     process.nextTick(answer, null, entry.addresses)
+  }
+
+  #mayServe({ askedAt }: Entry): boolean {
+    return this.#clock.now() - askedAt <= LONGEST_STALE_MS
   }
 
   #isFresh({ askedAt }: Entry): boolean {
@@ -141,8 +145,8 @@ export class DnsCache {
         this.#failures++
         const known = this.#entries.get(name)
         for (const one of answers) {
-          if (known === undefined) one(error, [])
-          else one(null, known.addresses)
+          if (known !== undefined && this.#mayServe(known)) one(null, known.addresses)
+          else one(error, [])
         }
         return
       }
