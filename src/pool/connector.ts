@@ -23,6 +23,7 @@ import { attemptConnect } from './connect-attempt.ts'
 import { ConnectGate, type Outcome } from './connect-gate.ts'
 import { type Host, type Hosts, hostsOf } from './hosts.ts'
 import type { PgClient, PgClientClass } from './pg.ts'
+import { poolEnded } from './pool-ended.ts'
 import { type TargetSessionAttrs, unfit } from './session-target.ts'
 import { isRefusal, isTransient } from './transient.ts'
 import { WrongServer } from './wrong-server.ts'
@@ -105,7 +106,7 @@ export class Connector {
    *   tell of each. `POOL_ENDED` after `close`. With one host whatever `pg` says.
    */
   connect(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<PgClient> {
-    if (this.#isClosed) return Promise.reject(ended())
+    if (this.#isClosed) return Promise.reject(poolEnded())
     const { signal } = options
     const abort = new AbortController()
     const onAbort = (): void => abort.abort(signal?.reason)
@@ -143,7 +144,7 @@ export class Connector {
   async close(): Promise<void> {
     this.#isClosed = true
     const connecting = [...this.#underWay.values()]
-    for (const abort of this.#underWay.keys()) abort.abort(ended())
+    for (const abort of this.#underWay.keys()) abort.abort(poolEnded())
     await Promise.allSettled(connecting)
   }
 
@@ -256,9 +257,4 @@ function shuffled<T>(list: readonly T[], random: () => number): T[] {
     ;[result[i], result[j]] = [result[j] as T, result[i] as T]
   }
   return result
-}
-
-/** In the words of `pg`. */
-function ended(): HastenError {
-  return new HastenError('POOL_ENDED', 'Cannot use a pool after calling end on the pool')
 }

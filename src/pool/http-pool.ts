@@ -24,6 +24,7 @@ import { DnsCache, type DnsStats } from './dns-cache.ts'
 import { HttpCall } from './http-call.ts'
 import { type HttpPoolOptions, type HttpPoolSettings, httpPoolSettings } from './http-options.ts'
 import { HttpOrigin, type HttpOriginStats } from './http-origin.ts'
+import { poolEnded } from './pool-ended.ts'
 
 export interface HttpPoolStats {
   readonly origins: Readonly<Record<string, HttpOriginStats>>
@@ -121,11 +122,11 @@ class Origins {
   }
 
   close(): Promise<void> {
-    return this.#end((origin) => origin.close(ended()))
+    return this.#end((origin) => origin.close(poolEnded()))
   }
 
   destroy(): Promise<void> {
-    return this.#end((origin) => origin.destroy(ended()))
+    return this.#end((origin) => origin.destroy(poolEnded()))
   }
 
   async #end(end: (origin: HttpOrigin) => Promise<void>): Promise<void> {
@@ -134,7 +135,7 @@ class Origins {
   }
 
   #originOf(options: Dispatcher.DispatchOptions): HttpOrigin {
-    if (this.#isClosed) throw ended()
+    if (this.#isClosed) throw poolEnded()
     if (!options.origin) {
       throw new HastenError('OPTION_INVALID', 'a request needs an origin: give a whole URL')
     }
@@ -143,17 +144,21 @@ class Origins {
     // To the end: the first is the one that was used least recently.
     if (known !== undefined) this.#origins.delete(name)
     else this.#makeRoom()
-    const { retry, ...settings } = this.#settings
-    const origin =
-      known ??
-      new HttpOrigin(name, {
-        ...settings,
-        retryShare: retry === false ? 0 : retry.share,
-        retryReserve: retry === false ? 0 : retry.reserve,
-        open: (url) => this.#open(url),
-      })
+    const origin = known ?? this.#begin(name)
     this.#origins.set(name, origin)
     return origin
+  }
+
+  #begin(name: string): HttpOrigin {
+    const { retry, connections, maxQueued, waitTimeoutMs } = this.#settings
+    return new HttpOrigin(name, {
+      connections,
+      maxQueued,
+      waitTimeoutMs,
+      retryShare: retry === false ? 0 : retry.share,
+      retryReserve: retry === false ? 0 : retry.reserve,
+      open: (url) => this.#open(url),
+    })
   }
 
   #makeRoom(): void {
@@ -162,7 +167,7 @@ class Origins {
     for (const [name, origin] of this.#origins) {
       if (!origin.isIdle) continue
       this.#origins.delete(name)
-      const closing = origin.close(ended())
+      const closing = origin.close(poolEnded())
       this.#closing.add(closing)
       void closing.then(() => this.#closing.delete(closing))
       return
@@ -277,8 +282,4 @@ function copyOf<Form extends { append(name: string, value: never, file?: string)
 ): Form {
   for (const [name, value] of form) copy.append(name, value as never)
   return copy
-}
-
-function ended(): HastenError {
-  return new HastenError('POOL_ENDED', 'Cannot use a pool after calling end on the pool')
 }
