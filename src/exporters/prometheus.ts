@@ -10,6 +10,7 @@
  * [1] https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 import { countAtMost, writeHistogram } from '../core/histogram-json.ts'
+import { prometheusLabel } from '../core/prometheus-label.ts'
 import type { Timing } from '../timing/index.ts'
 
 const BOUNDARIES_SECONDS = [
@@ -42,7 +43,7 @@ export function prometheus(timing: Timing): string {
   }
   const labelled = timing.table.used.map((totals) => {
     const { method, route, latency } = totals
-    const labels = `method="${escaped(method)}",route="${escaped(route)}"`
+    const labels = `method="${prometheusLabel(method)}",route="${prometheusLabel(route)}"`
     return { labels, latency, figures: totals.named() }
   })
 
@@ -83,8 +84,4 @@ export function prometheus(timing: Timing): string {
     sample(name, '', value)
   }
   return `${lines.join('\n')}\n`
-}
-
-function escaped(label: string): string {
-  return label.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n')
 }

@@ -6,6 +6,7 @@
  *
  * [1] https://prometheus.io/docs/instrumenting/exposition_formats/
  */
+import { prometheusLabel } from '../core/prometheus-label.ts'
 import type { PoolStats } from './pool-stats.ts'
 
 interface Measured {
@@ -70,14 +71,10 @@ export function poolPrometheus(pools: Readonly<Record<string, Measured>>): strin
     lines.push(`# HELP hasten_${name} ${help}`, `# TYPE hasten_${name} ${type}`)
     for (const { name: pool, stats } of all) {
       for (const [labels, value] of samples(stats)) {
-        const own = `pool="${escaped(pool)}"`
+        const own = `pool="${prometheusLabel(pool)}"`
         lines.push(`hasten_${name}{${labels === '' ? own : `${own},${labels}`}} ${value}`)
       }
     }
   }
   return `${lines.join('\n')}\n`
-}
-
-function escaped(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 }
