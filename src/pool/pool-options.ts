@@ -7,6 +7,7 @@
 import { inspect } from 'node:util'
 import type { PoolConfig } from 'pg'
 import { HastenError } from '../core/errors.ts'
+import { positive } from '../core/options.ts'
 import type { TargetSessionAttrs } from './session-target.ts'
 
 export type Priority = 'critical' | 'default' | 'background'
@@ -72,7 +73,7 @@ export function poolSettings(options: PoolOptions, max: number): PoolSettings {
     maxWaiting: whole('maxWaiting', options.maxWaiting ?? 100_000, 0),
     express: express === false ? 0 : Math.min(whole('express', express, 0), max),
     expressExclude: patterns(options.expressExclude ?? []),
-    expressMaxMs: above('expressMaxMs', options.expressMaxMs ?? 10),
+    expressMaxMs: positive('Pool: expressMaxMs', options.expressMaxMs ?? 10),
     prepare: flag('prepare', options.prepare ?? true),
     maxPrepared: whole('maxPrepared', options.maxPrepared ?? 256, 1),
     warm: texts(options.warm ?? []),
@@ -121,11 +122,6 @@ export function signalOf(value: unknown): AbortSignal | undefined {
 function whole(name: string, value: number, least: number): number {
   if (Number.isInteger(value) && value >= least) return value
   throw invalid(`${name} must be a whole number of at least ${least}, got ${inspect(value)}`)
-}
-
-function above(name: string, value: number): number {
-  if (Number.isFinite(value) && value > 0) return value
-  throw invalid(`${name} must be a finite number above 0, got ${inspect(value)}`)
 }
 
 function duration(name: string, value: number): number {
