@@ -20,7 +20,7 @@ import { channel } from 'node:diagnostics_channel'
 import { foldPath } from '../core/fold-path.ts'
 import { type Span, timing } from '../timing/index.ts'
 import { runFor, type Scope } from './context.ts'
-import { hookFailed } from './guard.ts'
+import { guard, hookFailed } from './guard.ts'
 import { hashesOf, hashesOfJson, hashesOfPath } from './hashed.ts'
 import { onModule, once } from './modules.ts'
 import { propagate } from './propagation.ts'
@@ -83,14 +83,14 @@ export function observeUndici(): void {
 /** `hasten/pool`'s own line in front of undici tells when somebody waits in it. */
 function observeWaiting(): void {
   const waits = new WeakMap<object, Span>()
-  channel('hasten:http-pool:waiting').subscribe((message) => {
+  const began = (message: unknown): void => {
     const { origin } = message as { readonly origin: string }
     const span = timing.scope()?.open('pool-wait', `connection to ${new URL(origin).host}`)
     if (span !== undefined) waits.set(message as object, span)
-  })
-  channel('hasten:http-pool:admitted').subscribe((message) => {
-    waits.get(message as object)?.end()
-  })
+  }
+  const ended = (message: unknown): void => waits.get(message as object)?.end()
+  channel('hasten:http-pool:waiting').subscribe(guard(began))
+  channel('hasten:http-pool:admitted').subscribe(guard(ended))
 }
 
 interface Message {

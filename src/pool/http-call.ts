@@ -109,12 +109,12 @@ export class HttpCall implements Dispatcher.DispatchHandler, Dispatcher.Dispatch
     headers: IncomingHttpHeaders,
     socket: Duplex,
   ): void {
+    this.#leave()
     if (this.#state === 'settled') {
       socket.destroy()
       return
     }
     this.#state = 'settled'
-    this.#place.left(this)
     this.#handler.onRequestUpgrade?.(this, status, headers, socket)
   }
 

@@ -17,16 +17,16 @@
  * the requests that they carry.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { channel } from 'node:diagnostics_channel'
 import type { Pool } from 'undici'
+import { guardedChannel } from '../core/channels.ts'
 import { HastenError } from '../core/errors.ts'
 import type { CallPlace, HttpCall } from './http-call.ts'
 import { RetryBudget } from './retry-budget.ts'
 
 const COMPACT_FROM = 1024
 
-const waitingChannel = channel('hasten:http-pool:waiting')
-const admittedChannel = channel('hasten:http-pool:admitted')
+const waitingChannel = guardedChannel('hasten:http-pool:waiting')
+const admittedChannel = guardedChannel('hasten:http-pool:admitted')
 
 /** The message of both channels. */
 export interface HttpWait {
@@ -79,7 +79,7 @@ export class HttpOrigin implements CallPlace {
   readonly #budget: RetryBudget
   readonly #line = new Map<HttpCall, Place>()
   /** Who is in `#line`, or was, in order. A map that loses its first again and again gets slow. */
-  readonly #order: HttpCall[] = []
+  #order: HttpCall[] = []
   #head = 0
   readonly #running = new Set<HttpCall>()
   readonly #resting = new Set<HttpCall>()
@@ -232,7 +232,7 @@ export class HttpOrigin implements CallPlace {
     this.#order.push(call)
     if (this.#order.length > 2 * this.#line.size + 2 * COMPACT_FROM) {
       // Most of them gave up.
-      this.#order.splice(0, this.#order.length, ...this.#line.keys(), call)
+      this.#order = [...this.#line.keys(), call]
       this.#head = 0
     }
     this.#line.set(call, {
