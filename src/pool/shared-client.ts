@@ -20,6 +20,7 @@
 import { EventEmitter } from 'node:events'
 import pg, { type PoolClient } from 'pg'
 import { statementOf } from '../core/statement.ts'
+import { isFatal } from './lost-call.ts'
 import type { Pool } from './pool.ts'
 
 type Callback = (error: Error | null | undefined, result?: unknown) => void
@@ -204,7 +205,7 @@ export class SharedClient extends EventEmitter {
       const answered: Callback = (error, result) => {
         // The next one first: a callback that throws must not hold up the line.
         process.nextTick(() => this.#next())
-        if (isFarewell(error)) this.#lost(error)
+        if (error && isFatal(error)) this.#lost(error)
         callback(error, result)
       }
       const broken = this.#isBroken()
@@ -319,12 +320,6 @@ export class SharedClient extends EventEmitter {
 
 function isSubmittable(given: unknown): given is Submittable {
   return typeof (given as { submit?: unknown } | null)?.submit === 'function'
-}
-
-/** The server's last words on a connection. */
-function isFarewell(error: unknown): error is Error {
-  const severity = (error as { severity?: string } | null | undefined)?.severity
-  return severity === 'FATAL' || severity === 'PANIC'
 }
 
 /** What must be on one connection with what comes after it. */
