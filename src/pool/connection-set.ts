@@ -1,9 +1,9 @@
 /**
  * Connection set: the pool's connections from birth to death.
  *
- *   connector ─▶ set up (onConnect, `connect` listeners) ─▶ warm ─▶ free ⇄ in use
- *                                                                    │
- *          idle too long, too old, used up, lost ◀───────────────────┘ ─▶ closed, and `min` restored
+ *   opener ─▶ free ⇄ in use
+ *               │
+ *               └─▶ idle too long, too old, used up, lost ─▶ closed, and `min` restored
  *
  * Rules:
  *   1. Last in, first out: few connections stay hot and the rest may go. Those above `min` go after
@@ -17,29 +17,26 @@
  *      it to come back. While there are connections, nobody hears of it: callers wait for those.
  *   5. `min` is kept from the first use or from `ready()` on.
  */
+import { ConnectionOpener, SetUpFailure } from './connection-opener.ts'
 import type { Connector } from './connector.ts'
+import { IdleSweep, LONGEST_TIMER_MS } from './idle-sweep.ts'
 import type { PgClient } from './pg.ts'
-import { PooledConnection } from './pooled-connection.ts'
+import type { PooledConnection } from './pooled-connection.ts'
 import type { PoolSettings } from './pool-options.ts'
-import { backendPid } from './pooler-probe.ts'
-import { detectPooler, type Pooler, tellsOfPooler } from './pooler.ts'
+import type { Pooler } from './pooler.ts'
 
 /** So fresh, a sign of life needs no other: one was perhaps just given. */
 const JUST_NOW_MS = 5
-/** Timers count no further. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 /** How long a sign of life may take. */
 const VALIDATION_MS = 2_000
 /** After a connection is told to end, its socket is closed by force. */
 const END_MS = 2_000
-/** How long a new connection's first answer may take, behind a pooler that is busy. */
-const DETECTION_MS = 10_000
 const RESTORE_MS = 1_000
 /** With the server full, the next attempt for callers who have other connections to wait for. */
 const FULL_MS = 1_000
 /** A read-only server is asked for again and again; its connections are not replaced each time. */
 const SUSPECT_AGAIN_MS = 10_000
-const HOT_STATEMENTS = 32
 const OPEN_AT_ONCE = 4
 
 /** Of `pg.Pool`'s options, as far as connections are concerned. */
@@ -50,6 +47,8 @@ export interface ConnectionSetOptions {
   readonly maxUses: number
   readonly maxLifetimeMs: number
   readonly allowExitOnIdle: boolean
+  /** The clients are such that callers may share them. */
+  readonly canShare: boolean
   /** Makes sockets that lead to the server where its address does not. */
   readonly stream: unknown
 }
@@ -79,34 +78,20 @@ export class ConnectionSet {
   readonly #free: PooledConnection[] = []
   readonly #all = new Set<PooledConnection>()
   readonly #closing = new Set<PooledConnection>()
-  readonly #roundTrips = new RoundTrips()
   readonly #options: ConnectionSetOptions
   readonly #settings: PoolSettings
   readonly #connector: Connector
+  readonly #opener: ConnectionOpener
+  readonly #sweep: IdleSweep
   readonly #host: ConnectionSetHost
   readonly #now: () => number
   readonly #random: () => number
   #connecting = 0
   #isWarm = false
   #isEnding = false
-  #hasConnected = false
   #fullUntilMs = 0
   #suspectedMs = Number.NEGATIVE_INFINITY
-  #sweeper: NodeJS.Timeout | undefined
   #restorer: NodeJS.Timeout | undefined
-  #detection: Promise<void> | undefined
-  /** Named statements may be used. */
-  canPrepare: boolean
-  /** Several statements may be under way on a connection. */
-  canPipeline = true
-  /** Most connections that are shared at one time. */
-  expressLimit: number
-  /** Undefined until the first connection has shown it. */
-  pooler: Pooler | undefined
-  /** A pooler is between here and the server. */
-  isPooled = false
-  /** Each transaction may be on another server connection. */
-  isByTransaction = false
   onEmpty: (() => void) | undefined
 
   constructor(
@@ -124,8 +109,54 @@ export class ConnectionSet {
     this.#host = host
     this.#now = now
     this.#random = random
-    this.canPrepare = settings.prepare
-    this.expressLimit = settings.express
+    this.#sweep = new IdleSweep({
+      idleTimeoutMs: options.idleTimeoutMs,
+      allowExitOnIdle: options.allowExitOnIdle,
+      now,
+      free: () => this.#free,
+      isAboveMin: () => !this.#isEnding && this.#all.size > options.min,
+      retire: (connection) => {
+        host.log('remove idle client')
+        this.retire(connection)
+      },
+    })
+    this.#opener = new ConnectionOpener(
+      connector,
+      settings,
+      options.stream,
+      {
+        connected: (connection) => this.#listen(connection),
+        discard: (connection, reason) => this.destroy(connection, reason),
+        setUp: (connection) => host.setUp(connection),
+        hottest: (count) => host.hottest(count),
+      },
+      now,
+    )
+  }
+
+  /** What is between here and the server; undefined until the first connection has shown it. */
+  get pooler(): Pooler | undefined {
+    return this.#opener.pooler
+  }
+
+  /** A pooler is between here and the server. */
+  get isPooled(): boolean {
+    return this.pooler?.isPooled === true
+  }
+
+  /** Each transaction may be on another server connection. */
+  get isByTransaction(): boolean {
+    return this.pooler?.isPooled === true && this.pooler.mode === 'transaction'
+  }
+
+  /** Several statements may be under way on a connection. */
+  get canPipeline(): boolean {
+    return this.pooler?.pipeline !== false
+  }
+
+  /** Most connections that are shared at one time. */
+  get expressLimit(): number {
+    return this.#options.canShare && this.canPipeline ? this.#settings.express : 0
   }
 
   get total(): number {
@@ -149,7 +180,7 @@ export class ConnectionSet {
 
   /** To the server and back, at its best lately. */
   get roundTripMs(): number {
-    return this.#roundTrips.least
+    return this.#opener.roundTripMs
   }
 
   get hasRoom(): boolean {
@@ -193,7 +224,7 @@ export class ConnectionSet {
     connection.freeSinceMs = now
     this.#free.push(connection)
     if (this.#options.allowExitOnIdle) connection.client.unref?.()
-    if (this.#sweeper === undefined) this.#sweepIn(this.#options.idleTimeoutMs)
+    this.#sweep.start()
   }
 
   /** Too old or used up: takes nothing new. */
@@ -271,7 +302,7 @@ export class ConnectionSet {
   /** Takes nothing new; free connections end now, others when they come back. */
   beginEnd(): void {
     this.#isEnding = true
-    clearTimeout(this.#sweeper)
+    this.#sweep.stop()
     clearTimeout(this.#restorer)
     for (const connection of [...this.#free]) this.retire(connection)
     this.#looksEmpty()
@@ -285,46 +316,19 @@ export class ConnectionSet {
     this.#host.log('connecting new client')
     let connection: PooledConnection
     try {
-      const client = await this.#connector.connect()
-      this.#hasConnected = true
-      connection = new PooledConnection(client, this.#now(), this.#settings.maxPrepared)
-      connection.stream = this.#options.stream
-      this.#listen(connection)
-    } catch (error) {
+      connection = await this.#opener.open()
+    } catch (fault) {
       this.#connecting -= 1
-      this.#host.log('client failed to connect')
-      this.#looksEmpty()
-      throw error
-    }
-    try {
-      await this.#reachServer(connection)
-    } catch (error) {
-      this.#connecting -= 1
-      this.destroy(connection, error as Error)
-      throw error
-    }
-    try {
-      connection.client.connection?.stream.setKeepAlive?.(true, 10_000)
-      connection.canPrepare = this.canPrepare
-      connection.canClose = this.pooler?.mode !== 'transaction'
-      connection.canName = this.pooler?.prepare ?? true
-      await this.#host.setUp(connection)
-      await this.#warm(connection)
-      if (this.expressLimit > 0) this.#roundTrips.add(await connection.roundTrip())
-    } catch (error) {
-      this.#connecting -= 1
-      const wasLost = connection.isLost
-      this.destroy(connection, error as Error)
-      if (wasLost) throw error
-      this.#host.setUpFailed(error)
+      if (!(fault instanceof SetUpFailure)) {
+        this.#host.log('client failed to connect')
+        this.#looksEmpty()
+        throw fault
+      }
+      this.#host.setUpFailed(fault.cause)
       this.#host.pump()
-      return { error }
+      return { error: fault.cause }
     }
     this.#connecting -= 1
-    if (connection.isLost) {
-      this.#looksEmpty()
-      throw new Error('Connection terminated unexpectedly')
-    }
     const { maxLifetimeMs } = this.#options
     if (maxLifetimeMs > 0) {
       connection.expiresMs = this.#now() + maxLifetimeMs * (1 - this.#random() / 10)
@@ -343,69 +347,6 @@ export class ConnectionSet {
     client.once('end', () => this.lost(connection, new Error('Connection terminated unexpectedly')))
   }
 
-  /**
-   * Up to the server itself. A pooler lets clients in without having a server for them; by session,
-   * one more than it has servers would wait until somebody else's connection ends.
-   */
-  async #reachServer(connection: PooledConnection): Promise<void> {
-    const { client } = connection
-    const isFirst = this.#detection === undefined
-    const limitMs = isFirst ? DETECTION_MS : VALIDATION_MS
-    let limit: NodeJS.Timeout | undefined
-    const reached = this.#knowPooler(connection).then(() =>
-      isFirst || !this.isPooled || this.isByTransaction || client.connection === undefined
-        ? undefined
-        : backendPid(client),
-    )
-    const late = new Promise<never>((_, reject) => {
-      limit = setTimeout(
-        () => reject(new Error(`timeout expired: no answer from a server within ${limitMs} ms`)),
-        limitMs,
-      )
-    })
-    try {
-      await Promise.race([reached, late])
-    } finally {
-      clearTimeout(limit)
-    }
-  }
-
-  /**
-   * Asked once, on the first connection; again where a later one tells of a pooler that the first knew
-   * nothing of.
-   */
-  #knowPooler(connection: PooledConnection): Promise<void> {
-    const { client } = connection
-    const { pgbouncer } = this.#settings
-    if (this.pooler?.isPooled === false && pgbouncer === 'auto' && tellsOfPooler(client)) {
-      this.#detection = undefined
-    }
-    this.#detection ??= detectPooler(client, pgbouncer).then(
-      (pooler) => {
-        const { isPooled, mode, prepare, pipeline } = pooler
-        this.pooler = pooler
-        this.isPooled = isPooled
-        this.isByTransaction = isPooled && mode === 'transaction'
-        this.canPrepare = this.#settings.prepare && prepare
-        this.canPipeline = pipeline
-        if (!pipeline) this.expressLimit = 0
-      },
-      (error: unknown) => {
-        this.#detection = undefined
-        throw error
-      },
-    )
-    return this.#detection
-  }
-
-  async #warm(connection: PooledConnection): Promise<void> {
-    if (!connection.canPrepare || connection.client.connection === undefined) return
-    const texts = new Set([...this.#settings.warm, ...this.#host.hottest(HOT_STATEMENTS)])
-    if (connection.client.pipeline === true) {
-      await Promise.all([...texts].map((text) => connection.prepare(text)))
-    } else for (const text of texts) await connection.prepare(text)
-  }
-
   #cannotOpen(error: unknown): void {
     if (this.#all.size > 0) {
       // Callers wait for those that there are; it is tried again when the next one asks.
@@ -415,7 +356,7 @@ export class ConnectionSet {
       return
     }
     const isTransient = this.#connector.isTransient(error)
-    const mayWait = isTransient && (this.#hasConnected || isStarting(error))
+    const mayWait = isTransient && (this.#opener.hasConnected || isStarting(error))
     this.#host.cannotOpen(error, mayWait ? this.#settings.reconnectMs : 0)
     this.#host.pump()
     this.#restore()
@@ -470,34 +411,6 @@ export class ConnectionSet {
     )
     timer.unref()
     connection.client.once('end', () => clearTimeout(timer))
-  }
-
-  #sweepIn(ms: number): void {
-    if (ms <= 0 || this.#isEnding || this.#all.size <= this.#options.min) return
-    this.#sweeper = setTimeout(
-      () => {
-        this.#sweeper = undefined
-        this.#sweep()
-      },
-      Math.min(ms, LONGEST_TIMER_MS),
-    )
-    if (this.#options.allowExitOnIdle) this.#sweeper.unref()
-  }
-
-  #sweep(): void {
-    const now = this.#now()
-    const { idleTimeoutMs, min } = this.#options
-    // The oldest lie at the bottom.
-    let next = Number.POSITIVE_INFINITY
-    for (const connection of [...this.#free]) {
-      if (this.#all.size <= min) return
-      const left = connection.freeSinceMs + idleTimeoutMs - now
-      if (left <= 1) {
-        this.#host.log('remove idle client')
-        this.retire(connection)
-      } else next = Math.min(next, left)
-    }
-    if (next < Number.POSITIVE_INFINITY) this.#sweepIn(next)
   }
 
   // ── death ────────────────────────────────────────────────────────────────────────────────────
@@ -562,17 +475,6 @@ export class ConnectionSet {
     if (this.#isEnding && this.#all.size + this.#connecting + this.#closing.size === 0) {
       this.onEmpty?.()
     }
-  }
-}
-
-/** The least of the last few: the others had to wait for something. */
-class RoundTrips {
-  readonly #last: number[] = []
-  least = 0
-
-  add(ms: number): void {
-    if (this.#last.push(ms) > 8) this.#last.shift()
-    this.least = Math.min(...this.#last)
   }
 }
 

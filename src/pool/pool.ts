@@ -120,6 +120,7 @@ export class Pool extends pg.Pool {
         maxUses: face.options.maxUses,
         maxLifetimeMs: face.options.maxLifetimeSeconds * 1_000,
         allowExitOnIdle: face.options.allowExitOnIdle,
+        canShare: this.#canShare,
         stream: face.options.stream,
       },
       this.#settings,
@@ -160,7 +161,6 @@ export class Pool extends pg.Pool {
       returned: (connection) => this.#dispatcher.returned(connection),
       pump: () => this.#dispatcher.pump(),
     })
-    if (!this.#canShare) this.#set.expressLimit = 0
   }
 
   /**
