@@ -39,9 +39,7 @@ export interface Statement extends StatementFacts {
   readonly isRepeatable: boolean
   /** What it does to the transaction block. */
   readonly transaction: 'begin' | 'commit' | 'rollback' | undefined
-  /** Changes the session beyond its end: SET, LISTEN, PREPARE, a temporary table … */
-  readonly isSession: boolean
-  /** Bits of `sessionEffect`: what is left behind in the session. */
+  /** Bits of `sessionEffect`: what it leaves in the session beyond its end; 0: nothing. */
   readonly sessionEffects: number
   /** More than one statement in the text. */
   readonly isMulti: boolean
@@ -80,9 +78,6 @@ const verbs = new Set(
     ' ',
   ),
 )
-const sessionVerbs = new Set(
-  'DEALLOCATE DECLARE DISCARD LISTEN LOAD PREPARE RESET SET UNLISTEN'.split(' '),
-)
 const writingWords = new Set(['insert', 'update', 'delete', 'merge', 'into', 'truncate'])
 const main = new Set(['select', 'insert', 'update', 'delete', 'merge', 'values', 'table'])
 const writers =
@@ -116,9 +111,6 @@ function analyse(id: string, shape: string, tokens: readonly string[]): Statemen
   const verb = verbs.has(word) ? word : 'OTHER'
   const isMulti = semicolon !== -1
   const isRead = !isMulti && isReadOnly(verb, first)
-  const isSession =
-    (sessionVerbs.has(verb) && first[1] !== 'local' && first[1] !== 'transaction') ||
-    tokens.includes('set_config')
   return {
     id,
     text: ownCopy(shape.slice(0, MAX_TEXT)),
@@ -127,7 +119,6 @@ function analyse(id: string, shape: string, tokens: readonly string[]): Statemen
     isRead,
     isRepeatable: isRead && callsOnlyBuiltIns(first),
     transaction: isMulti ? effectOfAll(tokens) : effectOf(first),
-    isSession,
     sessionEffects: sessionEffectsOf(tokens),
     isMulti,
   }

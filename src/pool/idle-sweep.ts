@@ -7,7 +7,7 @@
 import type { PooledConnection } from './pooled-connection.ts'
 
 /** Timers count no further. */
-export const LONGEST_TIMER_MS = 2 ** 31 - 1
+export const LONGEST_TIMER_MS: number = 2 ** 31 - 1
 
 export interface IdleSweepOptions {
   /** 0: never. */

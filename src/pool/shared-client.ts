@@ -325,6 +325,6 @@ function isSubmittable(given: unknown): given is Submittable {
 /** What must be on one connection with what comes after it. */
 function needsLease(sql: unknown): boolean {
   if (typeof sql !== 'string') return true
-  const { transaction, isMulti, isSession, sessionEffects } = statementOf(sql)
-  return transaction !== undefined || isMulti || isSession || sessionEffects !== 0
+  const { transaction, isMulti, sessionEffects } = statementOf(sql)
+  return transaction !== undefined || isMulti || sessionEffects !== 0
 }

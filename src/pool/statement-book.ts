@@ -228,8 +228,7 @@ const shared = new Set(['SELECT', 'VALUES', 'TABLE', 'INSERT', 'UPDATE', 'DELETE
 function whyStock(statement: Statement): string | undefined {
   if (statement.isMulti) return 'several statements in one text'
   if (statement.transaction !== undefined) return 'begins or ends a transaction'
-  if (statement.isSession || statement.sessionEffects !== 0)
-    return 'leaves something in the session'
+  if (statement.sessionEffects !== 0) return 'leaves something in the session'
   if (!shared.has(statement.verb)) return `${statement.verb} is no query`
   // SELECT … INTO makes a table, and FOR UPDATE or a function that writes is for a transaction.
   const reads = statement.verb === 'SELECT' || statement.verb === 'VALUES'
