@@ -1,12 +1,34 @@
 import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events'
 import { HastenError } from '../core/errors.ts'
+import { type CallOptions, deadlineOf, signalOf } from './pool-options.ts'
+
+export type GiveUp = (error: HastenError, count: 'timedOut' | 'aborted') => void
+
+/**
+ * Starts the deadline that a caller gave, or `queryTimeoutMs` in its place; 0 is none.
+ *
+ * Returns what clears it. `giveUp` is called before that where the signal is aborted already.
+ */
+export function limitBy(
+  options: CallOptions,
+  queryTimeoutMs: number,
+  giveUp: GiveUp,
+): (() => void) | undefined {
+  const isOwn = options.timeoutMs == null && queryTimeoutMs > 0
+  const timeoutMs = isOwn ? queryTimeoutMs : deadlineOf(options.timeoutMs)
+  const signal = signalOf(options.signal)
+  if (timeoutMs === undefined && signal === undefined) return undefined
+  const deadline = new Deadline(timeoutMs, signal, isOwn ? QUERY_READ_TIMEOUT : undefined, giveUp)
+  deadline.start()
+  return () => deadline.clear()
+}
 
 /** Ends a call or a wait when its time is over or its signal says so, whichever is first. */
-export class Deadline {
+class Deadline {
   readonly #timeoutMs: number | undefined
   readonly #signal: AbortSignal | undefined
   readonly #text: string | undefined
-  readonly #giveUp: (error: HastenError, count: 'timedOut' | 'aborted') => void
+  readonly #giveUp: GiveUp
   #timer: NodeJS.Timeout | undefined
 
   constructor(
@@ -14,7 +36,7 @@ export class Deadline {
     signal: AbortSignal | undefined,
     /** In place of the usual words. */
     text: string | undefined,
-    giveUp: (error: HastenError, count: 'timedOut' | 'aborted') => void,
+    giveUp: GiveUp,
   ) {
     this.#timeoutMs = timeoutMs
     this.#signal = signal

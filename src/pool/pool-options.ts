@@ -12,6 +12,16 @@ import type { TargetSessionAttrs } from './session-target.ts'
 
 export type Priority = 'critical' | 'default' | 'background'
 
+/** What a call or a borrower may ask for beyond the statement. */
+export interface CallOptions {
+  /** Stops waiting, and the statement on the server. */
+  readonly signal?: AbortSignal | undefined
+  /** The same after so long, from now. */
+  readonly timeoutMs?: number | undefined
+  /** Who goes first when connections are short. Default `default`. */
+  readonly priority?: Priority | undefined
+}
+
 export interface PoolOptions extends PoolConfig {
   /** A better name of `connectionTimeoutMillis`: how long a caller waits for a connection. 0: for ever. */
   readonly acquireTimeoutMs?: number | undefined

@@ -26,53 +26,31 @@ import pg, {
   type Submittable,
 } from 'pg'
 import { monotonic } from '../core/clock.ts'
-import { HastenError } from '../core/errors.ts'
-import { TwoGenerations } from '../core/two-generations.ts'
-import { Call, type CallResult } from './call.ts'
-import type { Checkout } from './checkout.ts'
 import { ConnectionSet } from './connection-set.ts'
 import { Connector } from './connector.ts'
-import { Deadline, QUERY_READ_TIMEOUT } from './deadline.ts'
 import { Dispatcher } from './dispatcher.ts'
-import { Lease, type LeasedClient, type Release } from './lease.ts'
-import { type BorrowerStack, Leases } from './leases.ts'
+import type { LeasedClient } from './lease.ts'
+import { Leases } from './leases.ts'
+import { Lending } from './lending.ts'
 import type { PgClient, PgClientClass } from './pg.ts'
+import { poolEnded } from './pool-ended.ts'
 import {
-  deadlineOf,
+  type CallOptions,
   type PoolOptions,
   type PoolSettings,
-  type Priority,
   poolSettings,
-  priorityOf,
-  signalOf,
 } from './pool-options.ts'
-import { PoolMessage } from './pool-message.ts'
 import { type PoolStats, poolStats } from './pool-stats.ts'
 import type { PooledConnection } from './pooled-connection.ts'
+import { QueryIntake } from './query-intake.ts'
 import { SessionKeeper } from './session-keeper.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import { StatementBook } from './statement-book.ts'
-import { runStock } from './stock-query.ts'
-
-/** What a call or a borrower may ask for beyond the statement. */
-export interface CallOptions {
-  /** Stops waiting, and the statement on the server. */
-  readonly signal?: AbortSignal | undefined
-  /** The same after so long, from now. */
-  readonly timeoutMs?: number | undefined
-  /** Who goes first when connections are short. Default `default`. */
-  readonly priority?: Priority | undefined
-}
 
 type Callback<T> = (error: Error | undefined, result: T) => void
 /** As `pg` types it. */
 // oxlint-disable-next-line typescript/no-explicit-any
 type Any = any
-type Done = (error: unknown, result?: unknown) => void
-
-const { prepareValue } = (pg as unknown as { utils: { prepareValue(value: unknown): unknown } })
-  .utils
-
 export class Pool extends pg.Pool {
   static {
     // Accessors, which the types of `pg` call properties.
@@ -90,7 +68,6 @@ export class Pool extends pg.Pool {
     })
   }
 
-  readonly #settings: PoolSettings
   readonly #book: StatementBook
   readonly #set: ConnectionSet
   readonly #connector: Connector
@@ -98,19 +75,18 @@ export class Pool extends pg.Pool {
   readonly #keeper: SessionKeeper
   readonly #leases: Leases
   readonly #silence: SilenceWatch
-  readonly #canShare: boolean
-  readonly #names = new TwoGenerations<string>(2_000, 4_000_000)
+  readonly #intake: QueryIntake
+  readonly #lending: Lending
   #readyPromise: Promise<void> | undefined
-  #endDone: Done | undefined
 
   constructor(options?: PoolOptions) {
     super(options as pg.PoolConfig)
     const face = this as unknown as Face
     const max = face.options.max
-    this.#settings = poolSettings(options ?? {}, max)
+    const settings = poolSettings(options ?? {}, max)
     const now = () => monotonic.now()
-    this.#book = new StatementBook(this.#settings.expressExclude)
-    this.#canShare = isOurs(face.Client)
+    this.#book = new StatementBook(settings.expressExclude)
+    const canShare = isOurs(face.Client)
     this.#connector = new Connector({ Client: face.Client, config: face.options })
     this.#set = new ConnectionSet(
       {
@@ -120,10 +96,10 @@ export class Pool extends pg.Pool {
         maxUses: face.options.maxUses,
         maxLifetimeMs: face.options.maxLifetimeSeconds * 1_000,
         allowExitOnIdle: face.options.allowExitOnIdle,
-        canShare: this.#canShare,
+        canShare,
         stream: face.options.stream,
       },
-      this.#settings,
+      settings,
       this.#connector,
       {
         setUp: (connection) => this.#setUp(connection),
@@ -143,9 +119,9 @@ export class Pool extends pg.Pool {
       Math.random,
     )
     this.#silence = new SilenceWatch(this.#set, this.#connector, now)
-    this.#leases = new Leases(this.#settings.leakDetectionMs, now)
+    this.#leases = new Leases(settings.leakDetectionMs, now)
     this.#dispatcher = new Dispatcher(
-      this.#settings,
+      settings,
       this.#set,
       {
         describe: () => this.#leases.describe(this.#set, this.#dispatcher.waitingByLane, max),
@@ -153,13 +129,34 @@ export class Pool extends pg.Pool {
       },
       now,
     )
-    this.#keeper = new SessionKeeper(this.#settings, this.#set, {
+    this.#keeper = new SessionKeeper(settings, this.#set, {
       lentPipeline: (options as { pipeline?: boolean } | undefined)?.pipeline === true,
       queryTimeoutMs:
         Number((options as { query_timeout?: unknown } | undefined)?.query_timeout) || 0,
-      canShare: this.#canShare,
+      canShare,
       returned: (connection) => this.#dispatcher.returned(connection),
       pump: () => this.#dispatcher.pump(),
+    })
+    const parts = {
+      pool: this,
+      dispatcher: this.#dispatcher,
+      set: this.#set,
+      keeper: this.#keeper,
+      acquired: (client: PgClient) => this.#tell('acquire', client),
+      released: (error: unknown, client: PgClient) => this.#tell('release', error, client),
+    }
+    this.#intake = new QueryIntake({
+      ...parts,
+      book: this.#book,
+      canShare,
+      binary: face.options.binary,
+      isWatched: () => this.#isWatched(),
+    })
+    this.#lending = new Lending({
+      ...parts,
+      leases: this.#leases,
+      isGuarded: settings.guardReleased,
+      verify: face.options.verify,
     })
   }
 
@@ -169,7 +166,7 @@ export class Pool extends pg.Pool {
    * @throws what `connect` throws, where the first cannot be opened
    */
   ready(): Promise<void> {
-    if (this.ending) return Promise.reject(endedError())
+    if (this.ending) return Promise.reject(poolEnded())
     this.#readyPromise ??= this.#set
       .warmUp(Math.max(1, (this as unknown as Face).options.min))
       .finally(() => {
@@ -221,7 +218,7 @@ export class Pool extends pg.Pool {
     listener ??= (text as { callback?: unknown } | null | undefined)?.callback
     if (typeof listener === 'function') {
       const bound = AsyncResource.bind(listener as (...all: unknown[]) => unknown)
-      this.#ask(text, given, (error, result) => {
+      this.#intake.ask(text, given, (error, result) => {
         if (error) callSafely(bound, error)
         else callSafely(bound, undefined, result)
       })
@@ -229,123 +226,11 @@ export class Pool extends pg.Pool {
     }
     const PromiseClass = (this as unknown as Face).Promise
     return new PromiseClass((resolve, reject) => {
-      this.#ask(text, given, (error, result) => {
+      this.#intake.ask(text, given, (error, result) => {
         if (error) reject(error as Error)
         else resolve(result)
       })
     }).catch(withCallersStack)
-  }
-
-  #ask(text: unknown, values: unknown, done: Done): void {
-    if (this.ending) {
-      done(endedError())
-      return
-    }
-    try {
-      if (typeof text === 'string') this.#askPlain(text, values, undefined, done)
-      else this.#askConfig(text, values, done)
-    } catch (error) {
-      done(error)
-    }
-  }
-
-  #askConfig(config: unknown, values: unknown, done: Done): void {
-    const given = config as Config | null | undefined
-    if (given == null || typeof given.submit === 'function' || needsOwnQuery(given)) {
-      this.#runStock(config, values, undefined, done)
-      return
-    }
-    const { name } = given
-    let { text } = given
-    if (typeof name === 'string' && name !== '') {
-      const known = this.#names.get(name)
-      if (text == null) text = known
-      else if (known === undefined && typeof text === 'string') this.#names.set(name, text)
-      else if (known !== text) {
-        throw new Error(
-          `Prepared statements must be unique - '${name}' was used for a different statement`,
-        )
-      }
-    }
-    if (typeof text === 'string' && text !== '') {
-      this.#askPlain(text, values ?? given.values, given, done)
-    } else this.#runStock(config, values, given, done)
-  }
-
-  #askPlain(text: string, values: unknown, config: Config | undefined, done: Done): void {
-    const known = this.#book.of(text)
-    if (known.shape.lane === 'stock' || !this.#canShare || this.#isWatched()) {
-      this.#runStock(config ?? text, values, config, done)
-      return
-    }
-    if (values != null && !Array.isArray(values)) throw new Error('Query values must be an array')
-    const call = new Call(
-      this.#dispatcher,
-      known,
-      values == null ? undefined : wireValues(values as unknown[]),
-      config?.rowMode,
-      config?.types,
-      config?.binary ?? (this.options as { binary?: unknown }).binary,
-      done as (error: unknown, result?: CallResult) => void,
-    )
-    if (config !== undefined) {
-      call.priority = priorityOf(config.priority)
-      this.#limit(
-        config,
-        (error, count) => this.#dispatcher.giveUp(call, error, count),
-        (cleanUp) => {
-          call.cleanUp = cleanUp
-        },
-      )
-      if (call.isSettled) return
-    } else if (this.#keeper.queryTimeoutMs > 0) {
-      this.#limit(
-        {},
-        (error, count) => this.#dispatcher.giveUp(call, error, count),
-        (cleanUp) => {
-          call.cleanUp = cleanUp
-        },
-      )
-    }
-    const message = PoolMessage.of(this, 'call', text, values as unknown[] | undefined)
-    if (message !== undefined) {
-      message.call = call
-      call.message = message
-    }
-    this.#dispatcher.ask(call)
-  }
-
-  /** One statement, or several, that need a connection for themselves. */
-  #runStock(config: unknown, values: unknown, options: Config | undefined, done: Done): void {
-    runStock({
-      message: PoolMessage.of(this, 'statement'),
-      config,
-      values,
-      priority: priorityOf(options?.priority),
-      dispatcher: this.#dispatcher,
-      set: this.#set,
-      keeper: this.#keeper,
-      limit: (giveUp, keep) => this.#limit(options ?? {}, giveUp, keep),
-      acquired: (client) => this.#tell('acquire', client),
-      released: (error, client) => this.#tell('release', error, client),
-      done,
-    })
-  }
-
-  #limit(
-    options: Config,
-    giveUp: (error: HastenError, count: 'timedOut' | 'aborted') => void,
-    keep: (cleanUp: () => void) => void,
-    queryTimeoutMs: number = options.query_timeout ?? this.#keeper.queryTimeoutMs,
-  ): void {
-    const own = queryTimeoutMs
-    const isOwn = options.timeoutMs == null && own > 0
-    const timeoutMs = isOwn ? own : deadlineOf(options.timeoutMs)
-    const signal = signalOf(options.signal)
-    if (timeoutMs === undefined && signal === undefined) return
-    const deadline = new Deadline(timeoutMs, signal, isOwn ? QUERY_READ_TIMEOUT : undefined, giveUp)
-    keep(() => deadline.clear())
-    deadline.start()
   }
 
   /** Whoever listens may do something to each connection that is taken. */
@@ -376,7 +261,7 @@ export class Pool extends pg.Pool {
     if (typeof given === 'function') {
       const bound = AsyncResource.bind(given as (...all: unknown[]) => unknown)
       let hasReturned = false
-      this.#checkout({}, (error, client, release) => {
+      this.#lending.lend({}, this.connect, (error, client, release) => {
         const call = () => {
           if (error) callSafely(bound, error, undefined, noop)
           else callSafely(bound, undefined, client, release)
@@ -390,113 +275,11 @@ export class Pool extends pg.Pool {
     }
     const PromiseClass = (this as unknown as Face).Promise
     return new PromiseClass((resolve, reject) => {
-      this.#checkout((given ?? {}) as CallOptions, (error, client) => {
+      this.#lending.lend((given ?? {}) as CallOptions, this.connect, (error, client) => {
         if (error) reject(error as Error)
         else resolve(client)
       })
     }).catch(withCallersStack)
-  }
-
-  #checkout(
-    options: CallOptions,
-    done: (error: unknown, client?: LeasedClient, release?: Release) => void,
-  ): void {
-    if (this.ending) {
-      done(endedError())
-      return
-    }
-    // Whatever is wrong with the options is found before there is a place in the line to keep.
-    const priority = priorityOf(options.priority)
-    let checkout: Checkout | undefined
-    let cleanUp: (() => void) | undefined
-    let isOver = false
-    this.#limit(
-      options,
-      (error, count) => {
-        isOver = true
-        if (checkout === undefined) done(error)
-        else if (count === 'timedOut') this.#dispatcher.outOfTime(checkout)
-        else this.#dispatcher.withdraw(checkout, error)
-      },
-      (clear) => {
-        cleanUp = clear
-      },
-      0,
-    )
-    if (isOver) return
-    const stack = this.#leases.sampleStack(this.#dispatcher.waiting, this.connect)
-    const message = PoolMessage.of(this, 'checkout')
-    checkout = this.#dispatcher.checkout(
-      true,
-      priority,
-      (connection) => {
-        message?.sent(connection.client)
-        this.#lend(connection, stack, message, done)
-      },
-      (error) => {
-        message?.done(error)
-        done(error)
-      },
-    )
-    if (checkout.isSettled) (cleanUp as (() => void) | undefined)?.()
-    else checkout.cleanUp = cleanUp
-  }
-
-  #lend(
-    connection: PooledConnection,
-    stack: BorrowerStack | undefined,
-    message: PoolMessage | undefined,
-    done: (error: unknown, client?: LeasedClient, release?: Release) => void,
-  ): void {
-    this.#keeper.hand(connection)
-    const lease = this.#leases.begin(
-      new Lease(
-        connection,
-        monotonic.now(),
-        stack,
-        this.#settings.guardReleased,
-        (ended, error) => {
-          message?.done()
-          this.#released(ended, error)
-        },
-      ),
-    )
-    this.#tell('acquire', connection.client)
-    const { verify } = (this as unknown as Face).options
-    if (verify === undefined || connection.isVerified) {
-      done(undefined, lease.client, lease.release)
-      return
-    }
-    connection.isVerified = true
-    const verified = (error?: unknown) => {
-      if (error) {
-        lease.release(error)
-        done(error)
-      } else done(undefined, lease.client, lease.release)
-    }
-    try {
-      verify(lease.client, verified)
-    } catch (error) {
-      if (lease.isOver) throw error
-      verified(error ?? new Error('verify threw'))
-    }
-  }
-
-  #released(lease: Lease, error: unknown): void {
-    const { connection } = lease
-    this.#leases.end(lease)
-    this.#dispatcher.endedLease()
-    connection.uses += 1
-    this.#tell('release', error, connection.client)
-    if (connection.isLost) return
-    if (error || this.#isUnusable(connection.client)) {
-      this.#set.retire(connection)
-      this.#dispatcher.pump()
-    } else this.#keeper.takeBack(connection)
-  }
-
-  #isUnusable(client: PgClient): boolean {
-    return client._queryable === false || client._ending === true
   }
 
   // ── life ─────────────────────────────────────────────────────────────────────────────────────
@@ -512,15 +295,14 @@ export class Pool extends pg.Pool {
       return undefined
     }
     face.ending = true
-    const ending = new face.Promise((resolve) => {
-      this.#endDone = () => resolve(undefined)
+    const ending = new face.Promise<void>((resolve) => {
+      this.#set.onEmpty = () => {
+        face.ended = true
+        this.#silence.stop()
+        this.#leases.close()
+        resolve()
+      }
     })
-    this.#set.onEmpty = () => {
-      face.ended = true
-      this.#silence.stop()
-      this.#leases.close()
-      this.#endDone?.(undefined)
-    }
     // Whoever waits already is served first.
     this.#dispatcher.onQuiet = () => {
       this.#dispatcher.onQuiet = undefined
@@ -569,6 +351,7 @@ interface Face {
     readonly maxLifetimeSeconds: number
     readonly allowExitOnIdle: boolean
     readonly stream?: unknown
+    readonly binary?: unknown
     readonly onConnect?: (client: PgClient) => unknown
     readonly verify?: (client: LeasedClient, done: (error?: unknown) => void) => void
   }
@@ -577,30 +360,6 @@ interface Face {
   readonly log: (message: string) => void
   ending: boolean
   ended: boolean
-}
-
-interface Config extends CallOptions {
-  readonly text?: string
-  readonly name?: unknown
-  readonly values?: unknown
-  readonly rowMode?: unknown
-  readonly types?: unknown
-  readonly binary?: unknown
-  readonly submit?: unknown
-  readonly rows?: unknown
-  readonly portal?: unknown
-  readonly query_timeout?: number
-}
-
-function needsOwnQuery(config: Config): boolean {
-  return Boolean(config.rows) || Boolean(config.portal)
-}
-
-/** The protocol's values, so that what cannot be one is the caller's error and nobody else's. */
-function wireValues(values: readonly unknown[]): unknown[] {
-  const wire: unknown[] = []
-  for (const value of values) wire.push(prepareValue(value))
-  return wire
 }
 
 function isOurs(Client: PgClientClass): boolean {
@@ -624,10 +383,6 @@ function callSafely(callback: (...all: unknown[]) => unknown, ...values: unknown
       throw error
     })
   }
-}
-
-function endedError(): HastenError {
-  return new HastenError('POOL_ENDED', 'Cannot use a pool after calling end on the pool')
 }
 
 function noop(): void {}

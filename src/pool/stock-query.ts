@@ -11,6 +11,7 @@ import { cancelRequest } from './cancel-request.ts'
 import { CANCEL_LIMIT_MS } from './cancellation.ts'
 import type { Checkout } from './checkout.ts'
 import type { ConnectionSet } from './connection-set.ts'
+import type { GiveUp } from './deadline.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { isFatal, isRefusal, lostError } from './lost-call.ts'
 import type { PgClient, PgError } from './pg.ts'
@@ -26,10 +27,8 @@ export interface StockQuery {
   readonly dispatcher: Dispatcher
   readonly set: ConnectionSet
   readonly keeper: SessionKeeper
-  readonly limit: (
-    giveUp: (error: Error, count: 'timedOut' | 'aborted') => void,
-    keep: (cleanUp: () => void) => void,
-  ) => void
+  /** Starts the caller's deadline; returns what clears it. */
+  readonly limit: (giveUp: GiveUp) => (() => void) | undefined
   readonly acquired: (client: PgClient) => void
   readonly released: (error: unknown, client: PgClient) => void
   readonly done: (error: unknown, result?: unknown) => void
@@ -48,18 +47,13 @@ export function runStock(query: StockQuery): void {
     query.message?.done(error)
     query.done(error, result)
   }
-  query.limit(
-    (error, count) => {
-      if (isOver) return
-      dispatcher.counts[count] += 1
-      if (running !== undefined) running.cancel()
-      else if (checkout !== undefined) dispatcher.withdraw(checkout, error)
-      settle(error)
-    },
-    (clear) => {
-      cleanUp = clear
-    },
-  )
+  cleanUp = query.limit((error, count) => {
+    if (isOver) return
+    dispatcher.counts[count] += 1
+    if (running !== undefined) running.cancel()
+    else if (checkout !== undefined) dispatcher.withdraw(checkout, error)
+    settle(error)
+  })
   if (isOver) return
   // Whoever frees a connection does it in his own context; the statement runs in its caller's.
   const context = new AsyncResource('HastenStatement')
