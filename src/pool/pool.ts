@@ -34,12 +34,7 @@ import { Leases } from './leases.ts'
 import { Lending } from './lending.ts'
 import type { PgClient, PgClientClass } from './pg.ts'
 import { poolEnded } from './pool-ended.ts'
-import {
-  type CallOptions,
-  type PoolOptions,
-  type PoolSettings,
-  poolSettings,
-} from './pool-options.ts'
+import { type CallOptions, type PoolOptions, poolSettings } from './pool-options.ts'
 import { type PoolStats, poolStats } from './pool-stats.ts'
 import type { PooledConnection } from './pooled-connection.ts'
 import { QueryIntake } from './query-intake.ts'
