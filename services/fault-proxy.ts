@@ -114,9 +114,9 @@ export class FaultProxy {
     if (this.#server !== undefined) return
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true })
     server.on('connection', (front) => this.#relay(front))
-    this.#server = server
     server.listen(this.#port, this.host)
     await once(server, 'listening')
+    this.#server = server
     this.#port = (server.address() as { port: number }).port
   }
 

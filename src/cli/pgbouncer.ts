@@ -9,6 +9,7 @@
  * PgBouncer.
  */
 import { existsSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HastenError } from '../core/errors.ts'
 import { endingSignals } from './ending-signals.ts'
@@ -56,6 +57,10 @@ export async function pgbouncerCommand(argv: string[]): Promise<number> {
 async function size(values: Given, signal: AbortSignal): Promise<number> {
   const { out, force, start, json, listen } = values
   assertSource(values)
+  // Found before anything is measured for a minute.
+  if (!existsSync(dirname(out))) {
+    throw invalid(`${out} cannot be written: there is no folder ${dirname(out)}`)
+  }
   if (!force && existsSync(out)) {
     throw invalid(`${out} is there already; --force writes over it, --out names another`)
   }

@@ -251,6 +251,11 @@ const bad: readonly [string, readonly string[], RegExp][] = [
   ['a file that is not there', ['--from', '/nowhere/doctor.json'], /cannot be read \(ENOENT\)/],
   ['an address that is none', ['--database', 'app:pa55@db'], /must be one address/],
   ['a port that is none', ['--listen', 'localhost:99999'], /an address and a port/],
+  [
+    'a folder that is not there',
+    ['--rate', '1', '--service-ms', '1', '--out', '/nowhere/x.ini'],
+    /no folder \/nowhere/,
+  ],
   ['a command', ['--', 'node', 'x.js'], /runs no command of yours/],
   [
     'a database whose name would need quoting',
