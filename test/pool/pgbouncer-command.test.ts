@@ -251,11 +251,6 @@ const bad: readonly [string, readonly string[], RegExp][] = [
   ['a file that is not there', ['--from', '/nowhere/doctor.json'], /cannot be read \(ENOENT\)/],
   ['an address that is none', ['--database', 'app:pa55@db'], /must be one address/],
   ['a port that is none', ['--listen', 'localhost:99999'], /an address and a port/],
-  [
-    'a folder that is not there',
-    ['--rate', '1', '--service-ms', '1', '--out', '/nowhere/x.ini'],
-    /no folder \/nowhere/,
-  ],
   ['a command', ['--', 'node', 'x.js'], /runs no command of yours/],
   [
     'a database whose name would need quoting',
@@ -274,6 +269,15 @@ for (const [what, args, expected] of bad) {
     assert.equal(stderr.includes('pa55'), false)
   })
 }
+
+test('a folder that is not there is refused before anything is measured', async () => {
+  const out = join(folder, 'nowhere', 'x.ini')
+
+  const { code, stderr } = await hasten(['--out', out, '--rate', '1', '--service-ms', '1'])
+
+  assert.equal(code, 2, stderr)
+  assert.match(stderr, /cannot be written: there is no folder .*nowhere/)
+})
 
 test('the help tells every option with default and unit', async () => {
   const { stdout, code } = await hasten(['--help'])
